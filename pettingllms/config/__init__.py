@@ -1,0 +1,1 @@
+"""The documented schema as frozen types; every default of the product lives here."""

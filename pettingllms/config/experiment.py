@@ -1,0 +1,72 @@
+"""The whole experiment file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pettingllms.config.agents import (
+    AgentPolicyConfigs,
+    BaseModelConfig,
+    EnvConfig,
+    InteractionConfig,
+    ResourceConfig,
+)
+from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.ppo import ModelConfig
+from pettingllms.config.sweep import SweepConfig
+from pettingllms.config.training import TrainingConfig
+
+
+class LaunchConfig(ConfigModel):
+    """How a trial's process is started."""
+
+    num_cpu_threads_per_process: int | None = Field(None, ge=1)
+    """Threads of the trainer, and of the engine, which takes turns with it. Default: all cores."""
+
+
+class SandboxConfig(ConfigModel):
+    """How untrusted code is kept in."""
+
+    require: Annotated[Literal["strong"], Only()] = "strong"
+    """Least strength of the sandbox."""
+    allow_weak: Annotated[bool, Only()] = False
+    """Whether a run may go on below that strength."""
+
+
+class ExperimentConfig(ConfigModel):
+    """One experiment: models, agents, who speaks when, the task, the trainer's numbers, the sweep."""
+
+    format: Annotated[int, Only(1)] = 1
+    """Version of this file format."""
+    defaults: Annotated[list[Any], Only()] = Field(default_factory=list)
+    """Files that this one builds on."""
+    plugins: Annotated[list[str], Only()] = Field(default_factory=list)
+    """Files or modules with own environments and agents."""
+    specialization: Annotated[Literal["prompt", "lora", "full"], Only("lora")] = "lora"
+    """How agents differ: optimised prompts, one adapter per policy, or full weights per policy."""
+    lora_rank: int = Field(16, ge=1)
+    """Rank of the adapters."""
+    lora_alpha: float = Field(32, gt=0)
+    """Scaling numerator of the adapters: the update is scaled by alpha / rank."""
+    resource: ResourceConfig = ResourceConfig()
+    """The machines."""
+    env: EnvConfig
+    """The task environment."""
+    base_models: dict[str, BaseModelConfig]
+    """The policies, keyed `policy_0`, `policy_1`, …"""
+    agent_policy_configs: AgentPolicyConfigs
+    """The agents."""
+    multi_agent_interaction: InteractionConfig
+    """Who speaks when."""
+    training: TrainingConfig = TrainingConfig()
+    """The run's numbers."""
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
+    """The trainer's settings of each policy, keyed `model_0`, `model_1`, …; missing ones are derived."""
+    sweep: SweepConfig | None = None
+    """The study."""
+    launch: LaunchConfig = LaunchConfig()
+    """Process start."""
+    sandbox: SandboxConfig = SandboxConfig()
+    """Untrusted code."""

@@ -1,0 +1,129 @@
+"""One value, several homes: what each policy and agent effectively uses.
+
+The most specific home wins: `models.model_N.…` over `training.*` over the root.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pettingllms.config.agents import AgentConfig
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.ppo import ActorConfig, AlgorithmConfig, ModelConfig, RolloutConfig
+from pettingllms.types import TokenSampling
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPlan:
+    """One policy with every value settled."""
+
+    name: str
+    path: str
+    lora_rank: int
+    lora_alpha: float
+    target_modules: str | list[str]
+    temperature: float
+    max_prompt_length: int
+    max_response_length: int
+    model_dtype: str
+    lora_serving: str
+    engine_dtype: str
+    rollout: RolloutConfig
+    actor: ActorConfig
+    algorithm: AlgorithmConfig
+
+
+def gpus_per_node(config: ExperimentConfig) -> int:
+    """GPUs of each node that the experiment asks for."""
+    asked = config.resource.n_gpus_per_node
+    if asked is not None:
+        return asked
+    return 1 if config.training.device == "cuda" else 0
+
+
+def model_key(config: ExperimentConfig, base_key: str) -> str | None:
+    """The `models.*` entry that belongs to `base_models.<base_key>`: by name, else by number."""
+    name = config.base_models[base_key].name
+    named = [key for key, model in config.models.items() if model.name == name]
+    if named:
+        return named[0]
+    number = re.sub(r"\D*", "", base_key)
+    key = f"model_{number}"
+    return key if key in config.models and config.models[key].name in (None, name) else None
+
+
+def first_set(*homes: V | None) -> V:
+    """The first value that is not None; the last home always has one."""
+    return next(value for value in homes if value is not None)
+
+
+def plan_policies(config: ExperimentConfig) -> dict[str, PolicyPlan]:
+    """Return the distinct policies by name, in the order of `base_models`."""
+    plans: dict[str, PolicyPlan] = {}
+    for key, base in config.base_models.items():
+        if base.name not in plans:
+            own = model_key(config, key)
+            model = config.models[own] if own else ModelConfig()
+            plans[base.name] = _plan(config, base.name, base.path, model)
+    return plans
+
+
+def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) -> PolicyPlan:
+    training, ppo = config.training, model.ppo_trainer_config
+    weights, rollout, actor = (
+        ppo.actor_rollout_ref.model,
+        ppo.actor_rollout_ref.rollout,
+        ppo.actor_rollout_ref.actor,
+    )
+    cuda = training.device == "cuda"
+    serving = rollout.lora_serving
+    return PolicyPlan(
+        name=name,
+        path=first_set(weights.path, model.path, path),
+        lora_rank=first_set(weights.lora_rank, training.lora_rank, config.lora_rank),
+        lora_alpha=first_set(weights.lora_alpha, training.lora_alpha, config.lora_alpha),
+        target_modules=weights.target_modules,
+        temperature=first_set(rollout.temperature, training.sample_temperature),
+        max_prompt_length=first_set(
+            rollout.prompt_length, ppo.data.max_prompt_length, training.max_prompt_length
+        ),
+        max_response_length=first_set(
+            rollout.response_length, ppo.data.max_response_length, training.max_response_length
+        ),
+        model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
+        lora_serving=serving if serving != "auto" else ("adapter" if cuda else "merged"),
+        engine_dtype=rollout.dtype if rollout.dtype != "auto" else ("bfloat16" if cuda else "float32"),
+        rollout=rollout,
+        actor=actor,
+        algorithm=ppo.algorithm,
+    )
+
+
+def train_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling:
+    """Token sampling of `agent` in training rollouts."""
+    own = agent.train_llm_config
+    return TokenSampling(
+        temperature=first_set(own.temperature, policy.temperature),
+        max_tokens=policy.max_response_length,
+        top_p=own.top_p,
+        top_k=own.top_k,
+        min_p=own.min_p,
+        stop=tuple(own.stop),
+    )
+
+
+def evaluation_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling:
+    """Token sampling of `agent` in validation and test."""
+    own = agent.val_llm_config
+    return TokenSampling(
+        temperature=own.temperature,
+        max_tokens=policy.max_response_length,
+        top_p=own.top_p,
+        top_k=own.top_k,
+        min_p=own.min_p,
+        stop=tuple(own.stop),
+    )

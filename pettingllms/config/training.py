@@ -1,0 +1,64 @@
+"""The numbers of a training run that all policies share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pettingllms.config.model import ConfigModel, Only
+
+LoggerName = Literal["console", "tensorboard", "wandb"]
+
+
+class TrainingConfig(ConfigModel):
+    """How long, how much, how often."""
+
+    device: Literal["cuda", "cpu"] = "cuda"
+    """Where the trainer and the engine run."""
+    seed: int = Field(0, ge=0)
+    """The one seed: tasks, token sampling, initial adapters and tie-breaks derive from it."""
+    total_training_steps: int = Field(200, ge=1)
+    """Number of training steps."""
+    project_name: str = "pettingllms"
+    """Project under which loggers file the run."""
+    experiment_name: str = "experiment"
+    """Name of the run in loggers, and of a sweep's study."""
+    logger: list[LoggerName] = Field(default_factory=lambda: ["console"])
+    """Where metrics go, beside `metrics.jsonl`, which is always written."""
+    model_checkpoints_dir: str = "checkpoints"
+    """Checkpoint folder. Relative: inside the run folder; absolute: used as it is, the run's name below it."""
+    ray_wait_register_center_timeout: Annotated[int, Only()] = Field(300, ge=1)
+    """Seconds to wait for the Ray cluster, where Ray is used."""
+    train_batch_size: int = Field(32, ge=1)
+    """Tasks per step."""
+    train_sample_num: int = Field(8, ge=1)
+    """K: candidates sampled at each turn of a training episode."""
+    validate_sample_num: int = Field(1, ge=1)
+    """Episodes per validation task."""
+    sample_temperature: float = Field(1.0, gt=0)
+    """Temperature of training rollouts, no unit."""
+    val_freq: int = Field(10, ge=1)
+    """Steps between two validations; also run before the first and after the last step."""
+    resample_freq: int = Field(1, ge=1)
+    """Steps for which one batch of tasks is played before a new one is drawn."""
+    epoch_size: int | None = Field(None, ge=1)
+    """Steps per epoch: at its end the training tasks are reshuffled. Default: one pass over the tasks."""
+    max_prompt_length: int = Field(4096, ge=1)
+    """Longest prompt in tokens; longer ones are cut in the middle of the newest user message."""
+    max_response_length: int = Field(2048, ge=1)
+    """Longest completion in tokens."""
+    lora_rank: int | None = Field(None, ge=1)
+    """Rank of the adapters. Default: root `lora_rank`."""
+    lora_alpha: float | None = Field(None, gt=0)
+    """Scaling numerator of the adapters. Default: root `lora_alpha`."""
+    rollout_mode: Annotated[Literal["tree", "independent"], Only("tree")] = "tree"
+    """`tree`: K candidates from one state at each turn, one goes on; `independent`: K separate episodes."""
+    if_greedy: bool = True
+    """Which candidate continues in `tree`: the best rewarded (ties by the seed), or the first."""
+    reward_alpha: float = Field(1.0, ge=0)
+    """Weight of the team reward; the local reward has weight 1."""
+    save_freq: int | None = Field(None, ge=1)
+    """Steps between two checkpoints. Default: only after the last step."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """How many checkpoints stay on disk."""

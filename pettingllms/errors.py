@@ -1,0 +1,56 @@
+"""The exception tree: every error a user can cause, each branch with its exit code."""
+
+
+class PettingLLMsError(Exception):
+    """Base of all errors of this package; `exit_code` is what the command line returns.
+
+    The message says what happened; `help` says what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, help: str | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.help = help
+
+
+class RefusedError(PettingLLMsError):
+    """The configuration, or this machine, does not allow the run (exit 1)."""
+
+
+class UsageError(PettingLLMsError):
+    """The command line is wrong or a named file cannot be read (exit 2)."""
+
+    exit_code = 2
+
+
+class TrialError(PettingLLMsError):
+    """A trial started and did not finish (exit 3)."""
+
+    exit_code = 3
+
+
+class LauncherError(PettingLLMsError):
+    """The trial's process could not be started at all (exit 4)."""
+
+    exit_code = 4
+
+
+class RolloutError(PettingLLMsError):
+    """An environment, agent or engine failed while episodes were played (exit 3)."""
+
+    exit_code = 3
+
+
+class CheckpointError(PettingLLMsError):
+    """A checkpoint could not be written or read (exit 3)."""
+
+    exit_code = 3
+
+
+class Interrupted(PettingLLMsError):  # noqa: N818 - an event, not a fault
+    """The user or the system asked the run to stop (exit 130, or 143 for SIGTERM)."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted")
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,47 @@
+"""Tables of plug-ins: a name stands for `module:Object`, imported on first use."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, TypeVar, cast
+
+from pettingllms.errors import RefusedError
+
+T = TypeVar("T")
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word most like `word`, or None when nothing is near."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+class Registry(Mapping[str, str], Generic[T]):
+    """Names and the objects behind them; knowing a name imports nothing."""
+
+    def __init__(self, kind: str, rows: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._rows = dict(rows)
+
+    def __getitem__(self, name: str) -> str:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def load(self, name: str) -> T:
+        """Import and return the object called `name`.
+
+        Raises RefusedError, with the nearest known name, when there is none.
+        """
+        if name not in self._rows:
+            near = closest(name, self._rows)
+            help_text = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(self._rows))}"
+            raise RefusedError(f"unknown {self.kind} {name!r}", help=help_text)
+        module, _, attribute = self._rows[name].partition(":")
+        return cast("T", getattr(importlib.import_module(module), attribute))

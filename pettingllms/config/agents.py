@@ -64,8 +64,8 @@ class ExampleTurn(ConfigModel):
 class TokenSamplingConfig(ConfigModel):
     """How an agent draws tokens while training."""
 
-    temperature: float | None = Field(None, ge=0)
-    """Softmax temperature, no unit; 0 is greedy. Default: the policy's rollout temperature."""
+    temperature: float | None = Field(None, gt=0)
+    """Softmax temperature, no unit. Default: the policy's rollout temperature."""
     top_p: Annotated[float, Only(1.0)] = Field(1.0, gt=0, le=1)
     """Nucleus mass in (0, 1]; 1 is off."""
     top_k: Annotated[int, Only(-1)] = Field(-1, ge=-1)

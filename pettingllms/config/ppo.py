@@ -44,7 +44,7 @@ class PrecisionConfig(ConfigModel):
     """Number format of the trainer's frozen weights."""
 
     model_dtype: Literal["fp32", "bf16"] | None = None
-    """Format of base weights and matrix products; adapters stay fp32. Default: fp32 on the CPU, bf16 on CUDA."""
+    """Format of base weights and products; adapters stay fp32. Default: fp32 on the CPU, bf16 on CUDA."""
 
 
 class ActorConfig(ConfigModel):
@@ -64,6 +64,20 @@ class ActorConfig(ConfigModel):
     """Token budget of one micro-batch (one packed forward pass)."""
     fsdp_config: PrecisionConfig = PrecisionConfig()
     """Precision."""
+
+
+class ScriptedEngineConfig(ConfigModel):
+    """The `scripted` engine: fixed replies, for trying a set-up without a model's answers."""
+
+    replies: list[str] = Field(default_factory=lambda: ["ok"], min_length=1)
+    """Texts it answers with, drawn by the seed; `{0}`, `{1}`, … are the prompt's numbers, last one first."""
+
+
+class EngineOptions(ConfigModel):
+    """Settings that only one engine knows."""
+
+    scripted: ScriptedEngineConfig = ScriptedEngineConfig()
+    """The `scripted` engine."""
 
 
 class RolloutConfig(ConfigModel):
@@ -87,6 +101,8 @@ class RolloutConfig(ConfigModel):
     """Sequences that the engine decodes at once."""
     gpu_memory_utilization: float = Field(0.5, gt=0, le=1)
     """Share of each GPU's memory that the engine takes; not read on the CPU."""
+    engine_kwargs: EngineOptions = EngineOptions()
+    """Settings of single engines."""
 
 
 class GpuCounts(ConfigModel):

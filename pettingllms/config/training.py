@@ -24,10 +24,10 @@ class TrainingConfig(ConfigModel):
     """Project under which loggers file the run."""
     experiment_name: str = "experiment"
     """Name of the run in loggers, and of a sweep's study."""
-    logger: list[LoggerName] = Field(default_factory=lambda: ["console"])
+    logger: list[LoggerName] = Field(default=["console"])
     """Where metrics go, beside `metrics.jsonl`, which is always written."""
     model_checkpoints_dir: str = "checkpoints"
-    """Checkpoint folder. Relative: inside the run folder; absolute: used as it is, the run's name below it."""
+    """Checkpoint folder. Relative: inside the run folder; absolute: used as it is, the run below it."""
     ray_wait_register_center_timeout: Annotated[int, Only()] = Field(300, ge=1)
     """Seconds to wait for the Ray cluster, where Ray is used."""
     train_batch_size: int = Field(32, ge=1)

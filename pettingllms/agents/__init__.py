@@ -1,0 +1,17 @@
+"""Agent roles: a table of names; the roles of one task family are one module."""
+
+from typing import TYPE_CHECKING
+
+from pettingllms.registry import Registry
+
+if TYPE_CHECKING:
+    from pettingllms.agents.base import Agent
+
+AGENTS: "Registry[type[Agent]]" = Registry(
+    "agent",
+    {
+        "tool_generator": "pettingllms.agents.math:ToolGenerator",
+        "reasoning_generator": "pettingllms.agents.math:ReasoningGenerator",
+        "verifier": "pettingllms.agents.math:Verifier",
+    },
+)

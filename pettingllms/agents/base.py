@@ -1,0 +1,38 @@
+"""The contract of an agent: build a prompt from the environment, turn text into an action."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from pettingllms.config.agents import AgentConfig
+from pettingllms.envs.base import Outcome
+from pettingllms.types import Message
+
+
+class Agent(ABC):
+    """A role of one environment; holds no weights and no state of an episode."""
+
+    system_prompt: ClassVar[str]
+    """What the agent is told when the experiment file sets no `system_prompt`."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self.name = config.name
+        own = config.system_prompt
+        self._system = own if own is not None else self.system_prompt
+        self._examples = config.examples
+
+    def messages(self, env: Any) -> list[Message]:
+        """The whole chat: system message, worked examples, and the task as it stands now."""
+        chat = [Message("system", self._system)] if self._system else []
+        for example in self._examples:
+            chat += [Message("user", example.user), Message("assistant", example.assistant)]
+        return [*chat, Message("user", self.observe(env))]
+
+    @abstractmethod
+    def observe(self, env: Any) -> str:
+        """What the agent is shown of `env`; earlier agents' actions included."""
+
+    @abstractmethod
+    def act(self, env: Any, text: str) -> Outcome:
+        """Parse `text` strictly, change `env` by it, and return what the action itself earned."""

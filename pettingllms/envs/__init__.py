@@ -1,0 +1,10 @@
+"""Task environments: a table of names; each environment is one module."""
+
+from typing import TYPE_CHECKING
+
+from pettingllms.registry import Registry
+
+if TYPE_CHECKING:
+    from pettingllms.envs.base import Env
+
+ENVS: "Registry[type[Env]]" = Registry("environment", {"math_env": "pettingllms.envs.math:MathEnv"})

@@ -1,0 +1,1 @@
+"""Where weights come from: the embedded model, local folders and Hugging Face ids."""

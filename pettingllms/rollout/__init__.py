@@ -1,0 +1,1 @@
+"""Playing episodes: engines that sample tokens, and the tree of candidates over them."""

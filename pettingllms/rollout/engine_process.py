@@ -1,0 +1,154 @@
+"""The engine's own process and the remote calls to it.
+
+The child has its own threads, random numbers and log file, and can be killed without harm to the
+trainer. Calls and answers are pickled over its standard streams; it ends when they close.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pettingllms.errors import RolloutError
+from pettingllms.process import end_with_parent
+from pettingllms.rollout.engine import ENGINES, EngineSettings
+from pettingllms.types import Completion, Request
+
+POLL_SECONDS = 0.2
+LOG_TAIL_LINES = 15
+
+
+class EngineProcess:
+    """An engine in a child process; the same protocol as an engine.
+
+    The constructor returns at once, so that the child loads while the caller imports; `wait_ready`
+    waits. `check` is called while an answer is awaited; what it raises ends the wait.
+    """
+
+    def __init__(self, settings: EngineSettings, log: Path, check: Callable[[], None]) -> None:
+        self._log, self._check = log, check
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=dict(os.environ, OMP_NUM_THREADS=str(settings.threads)),
+            )
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=self._receive, daemon=True).start()
+        self._send(settings)
+
+    def wait_ready(self) -> None:
+        """Wait until the engine has loaded. Raises RolloutError when it ends instead."""
+        self._answer()
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """As `Engine.generate`."""
+        completions: list[Completion] = self._call("generate", list(requests))
+        return completions
+
+    def load_policy(self, policy: str, version: int, folder: Path) -> None:
+        """As `Engine.load_policy`."""
+        self._call("load_policy", policy, version, folder)
+
+    def close(self) -> None:
+        """End the child: ask first, kill after a second."""
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.close()
+            self._child.wait(timeout=1)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._child.kill()
+            self._child.wait()
+
+    def _receive(self) -> None:
+        """Own thread: a pipe cannot be waited for with a timeout everywhere, a queue can."""
+        assert self._child.stdout is not None
+        try:
+            while True:
+                self._answers.put(pickle.load(self._child.stdout))
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+            self._answers.put(None)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        self._send((name, arguments))
+        return self._answer()
+
+    def _send(self, message: Any) -> None:
+        assert self._child.stdin is not None
+        try:
+            pickle.dump(message, self._child.stdin)
+            self._child.stdin.flush()
+        except (BrokenPipeError, ValueError) as cause:
+            raise self._failure() from cause
+
+    def _answer(self) -> Any:
+        while True:
+            self._check()
+            try:
+                answer = self._answers.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if answer is None:
+                raise self._failure()
+            worked, value = answer
+            if not worked:
+                raise RolloutError(f"the engine failed: {value}", help=f"its log is {self._log}")
+            return value
+
+    def _failure(self) -> RolloutError:
+        status = self._child.wait()
+        lines = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        tail = "\n".join(f"  {line}" for line in lines)
+        return RolloutError(
+            f"the engine process ended with status {status}; its last lines:\n{tail}",
+            help=f"its whole log is {self._log}",
+        )
+
+
+def serve(calls: BinaryIO, answers: BinaryIO) -> None:
+    """The child: build the engine that the parent describes, answer calls until it hangs up."""
+    end_with_parent()
+    # A Ctrl-C in a terminal is the parent's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings: EngineSettings = pickle.load(calls)
+    engine = None
+    message: Any = None
+    while True:
+        try:
+            if engine is None:
+                engine = ENGINES.load(settings.name)(settings)
+                value = None
+            else:
+                name, arguments = message
+                value = getattr(engine, name)(*arguments)
+            answer = (True, value)
+        except Exception as error:
+            # The whole traceback goes to the log; the parent gets one line.
+            traceback.print_exc()
+            answer = (False, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+            message = pickle.load(calls)
+        except (EOFError, BrokenPipeError):
+            break
+    if engine is not None:
+        engine.close()
+
+
+if __name__ == "__main__":
+    answers_stream = os.fdopen(os.dup(1), "wb")
+    # Whatever libraries print must not get between the answers: standard output joins the log.
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers_stream)

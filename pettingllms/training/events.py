@@ -1,0 +1,28 @@
+"""`events.jsonl`: what the worker tells whoever follows it. Records are listed in docs/records.md."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+
+class EventStream:
+    """Appends one JSON object per event, flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append an event with its fields and the time (Unix seconds)."""
+        self._file.write(json.dumps({"time": time.time(), "event": event, **fields}) + "\n")
+        self._file.flush()
+
+    def status(self, text: str) -> None:
+        """Something that takes time begins."""
+        self.write("status", text=text)
+
+    def warning(self, text: str) -> None:
+        """Something the user should know; the run goes on."""
+        self.write("warning", text=text)

@@ -1,0 +1,46 @@
+"""Which tasks each training step plays: a pure function of the step, so that nothing need be saved."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pettingllms.errors import RefusedError
+from pettingllms.types import Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSchedule:
+    """Seeded order without repetition inside an epoch.
+
+    `resample_freq`: steps that one batch is played. `epoch_size`: steps per epoch, None for one pass.
+    Tasks at the end of an epoch that fill no batch are left for the next shuffle.
+    """
+
+    tasks: Sequence[Task]
+    batch_size: int
+    resample_freq: int
+    epoch_size: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size > len(self.tasks):
+            raise RefusedError(
+                f"training.train_batch_size = {self.batch_size} exceeds the {len(self.tasks)} training tasks",
+                help="lower train_batch_size, or raise the size of the training split in env.options",
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until the tasks are reshuffled."""
+        one_pass = len(self.tasks) // self.batch_size * self.resample_freq
+        return min(self.epoch_size or one_pass, one_pass)
+
+    def batch(self, step: int) -> list[Task]:
+        """Tasks of `step` (1-based)."""
+        epoch, within = divmod(step - 1, self.steps_per_epoch)
+        order = list(self.tasks)
+        random.Random(f"tasks/{self.seed}/{epoch}").shuffle(order)
+        begin = within // self.resample_freq * self.batch_size
+        return order[begin : begin + self.batch_size]

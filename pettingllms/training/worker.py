@@ -1,0 +1,170 @@
+"""What `accelerate launch` starts: builds a trial from its run folder and runs it.
+
+Usage: `python -m pettingllms.training.worker RUN_FOLDER`, where the folder holds `trial.toml`.
+Exit status: 0 done, 130 or 143 stopped with a checkpoint, otherwise failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.homes import PolicyPlan, first_set, plan_policies
+from pettingllms.config.load import read_trial
+from pettingllms.envs import ENVS
+from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError
+from pettingllms.loggers import build_loggers
+from pettingllms.models.folders import local_folder
+from pettingllms.process import end_with_parent
+from pettingllms.rollout.engine import EngineSettings
+from pettingllms.rollout.engine_process import EngineProcess
+from pettingllms.rollout.team import build_team
+from pettingllms.rollout.tree import TreeRollout
+from pettingllms.training.events import EventStream
+from pettingllms.training.stopping import StopFlag
+from pettingllms.training.tasks import TaskSchedule
+from pettingllms.types import Split, Task
+
+if TYPE_CHECKING:
+    from pettingllms.training.loop import TrainingLoop
+
+FAILED = 3
+
+
+def main(folder: Path) -> int:
+    """Run the trial in `folder`; every failure becomes an `error` event and an exit status."""
+    end_with_parent()
+    stop = StopFlag()
+    events = EventStream(folder / "events.jsonl")
+    try:
+        run_trial(folder, events, stop)
+    except Interrupted as stopped:
+        events.write("interrupted")
+        return stopped.exit_code
+    except Exception as error:
+        traceback.print_exc()
+        known = isinstance(error, PettingLLMsError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        code = error.exit_code if isinstance(error, PettingLLMsError) else FAILED
+        events.write("error", text=text, exit_code=code)
+        return code
+    events.write("finished")
+    return 0
+
+
+def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
+    """Start the engine, build policies and rollout while it loads, then train."""
+    config = read_trial(folder / "trial.toml")
+    total = config.training.total_training_steps
+    events.write("started", pid=os.getpid(), total_steps=total)
+    plans = plan_policies(config)
+    model = local_folder(next(iter(plans.values())).path, events.status)
+    events.status("starting the engine and loading the model")
+    settings = engine_settings(config, plans, model)
+    engine = EngineProcess(settings, folder / "engine.log", stop.check)
+    try:
+        loop = _build_loop(config, plans, model, engine, folder, events, stop)
+        engine.wait_ready()
+        loop.run()
+        loop.loggers.close()
+    finally:
+        engine.close()
+
+
+def cpu_threads(config: ExperimentConfig) -> int:
+    """Threads of the trainer and of the engine; by default all cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return config.launch.num_cpu_threads_per_process or cores
+
+
+def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], model: Path) -> EngineSettings:
+    """The engine of all `plans`; they share a base model, so one engine serves them."""
+    first = next(iter(plans.values()))
+    return EngineSettings(
+        name=first.rollout.name,
+        model_folder=model,
+        device=config.training.device,
+        dtype=first.engine_dtype,
+        serving=first.lora_serving,
+        policies=tuple(plans),
+        max_lora_rank=max(plan.lora_rank for plan in plans.values()),
+        max_model_len=max(plan.max_prompt_length + plan.max_response_length for plan in plans.values()),
+        max_num_seqs=first.rollout.max_num_seqs,
+        tensor_parallel_size=first.rollout.tensor_model_parallel_size,
+        gpu_memory_utilization=first.rollout.gpu_memory_utilization,
+        trust_remote_code=config.resource.trust_remote_code,
+        threads=cpu_threads(config),
+        seed=config.training.seed,
+        replies=tuple(first.rollout.engine_kwargs.scripted.replies),
+    )
+
+
+def split_tasks(config: ExperimentConfig) -> dict[Split, Sequence[Task]]:
+    """The tasks of every split; validation comes from `env.benchmark` where that is set."""
+    env = ENVS.load(config.env.name)
+    options = env.Options(**config.env.options)
+    benchmark = first_set(config.env.benchmark, config.env.dataset)
+    sources: dict[Split, str] = {"train": config.env.dataset, "val": benchmark, "test": config.env.dataset}
+    seed = config.training.seed
+    return {split: env.tasks(source, split, options, seed) for split, source in sources.items()}
+
+
+def _build_loop(
+    config: ExperimentConfig,
+    plans: dict[str, PolicyPlan],
+    model: Path,
+    engine: EngineProcess,
+    folder: Path,
+    events: EventStream,
+    stop: StopFlag,
+) -> TrainingLoop:
+    # Heavy imports come here, while the engine process loads its own.
+    import torch
+    from accelerate import PartialState
+
+    from pettingllms.models.tokenizer import ChatTokenizer
+    from pettingllms.training.loop import TrainingLoop
+    from pettingllms.training.policies import Policies
+
+    training, threads = config.training, cpu_threads(config)
+    state = PartialState(cpu=training.device == "cpu")
+    if state.num_processes != 1:
+        raise RefusedError(f"the worker runs on {state.num_processes} ranks; this version trains on one")
+    torch.set_num_threads(threads)
+    env = ENVS.load(config.env.name)
+    options = env.Options(**config.env.options)
+    tasks = split_tasks(config)
+    team = build_team(
+        config.agent_policy_configs, config.multi_agent_interaction, plans, config.env.max_turns
+    )
+    trust = config.resource.trust_remote_code
+    policies = Policies(plans.values(), model, state.device, trust_remote_code=trust, seed=training.seed)
+    tokenizer = ChatTokenizer(model, trust)
+    return TrainingLoop(
+        training=training,
+        resolve=config.env.resolve,
+        batched_init=config.env.batched_init,
+        schedule=TaskSchedule(
+            tasks["train"],
+            training.train_batch_size,
+            training.resample_freq,
+            training.epoch_size,
+            training.seed,
+        ),
+        held_out={"val": tasks["val"], "test": tasks["test"]},
+        rollout=TreeRollout(team, engine, tokenizer, lambda task: env(task, options), threads),
+        policies=policies,
+        loggers=build_loggers(training, folder, events.warning),
+        events=events,
+        folder=folder,
+        check=stop.check,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -45,7 +45,8 @@ class EngineProcess:
                 env=dict(os.environ, OMP_NUM_THREADS=str(settings.threads)),
             )
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        threading.Thread(target=self._receive, daemon=True).start()
+        self._receiver = threading.Thread(target=self._receive, daemon=True)
+        self._receiver.start()
         self._send(settings)
 
     def wait_ready(self) -> None:
@@ -63,13 +64,15 @@ class EngineProcess:
 
     def close(self) -> None:
         """End the child: ask first, kill after a second."""
-        assert self._child.stdin is not None
+        assert self._child.stdin is not None and self._child.stdout is not None
         try:
             self._child.stdin.close()
             self._child.wait(timeout=1)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             self._child.kill()
             self._child.wait()
+        self._receiver.join()
+        self._child.stdout.close()
 
     def _receive(self) -> None:
         """Own thread: a pipe cannot be waited for with a timeout everywhere, a queue can."""

@@ -1,6 +1,6 @@
-import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -54,11 +54,11 @@ def test_what_the_program_starts_ends_with_it(tmp_path):
     source = "import os, time\npid = os.fork()\nif pid == 0:\n    time.sleep(60)\nprint(pid)\n"
     pid = int(run_program(source, LIMITS).stdout)
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and os.path.exists(f"/proc/{pid}"):
+    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
         time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{pid}")
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_files_are_gone_afterwards():
     first = run_program("import os\nopen('left', 'w').write('x')\nprint(os.getcwd())", LIMITS)
-    assert not os.path.exists(first.stdout.strip())
+    assert not Path(first.stdout.strip()).exists()

@@ -1,0 +1,50 @@
+# The tasks of this project; `just` lists them.
+
+env := "uv run --quiet --extra cpu --extra loggers --group dev"
+
+# List the tasks
+default:
+    @just --list
+
+# Install everything that developing needs
+setup:
+    uv sync --extra cpu --extra loggers --group dev
+
+# Resolve anew and write the versions into pyproject.toml and constraints.txt
+pin:
+    uv run --no-project --with tomlkit python benchmarks/pin.py
+
+# Lint, format, types, architecture
+check:
+    {{env}} ruff check .
+    {{env}} ruff format --check .
+    {{env}} mypy
+    {{env}} pytest -q tests/architecture
+
+# All tests but the slow ones
+test *ARGS:
+    {{env}} pytest {{ARGS}}
+
+# The slow proofs: real learning, determinism, interruption (about 20 minutes on 2 cores)
+test-slow *ARGS:
+    {{env}} pytest -m slow {{ARGS}}
+
+# Measure; prints numerator, denominator, ratio
+bench:
+    {{env}} python -m benchmarks.lint_cold
+
+# The main job
+quickstart:
+    uv run --extra cpu pettingllms sweep run experiments/quickstart.toml
+
+# Write schemas/*.json from the configuration types
+schemas:
+    {{env}} python -m pettingllms.config.json_schema schemas
+
+# Write docs/rules.md from the rules
+rules:
+    {{env}} python -m pettingllms.lint.pages docs/rules.md
+
+# Rewrite the golden files of the tests
+golden:
+    GOLDEN_UPDATE=1 {{env}} pytest -q tests/lint tests/cli

@@ -1,0 +1,96 @@
+import os
+import signal
+import time
+
+import pytest
+
+from pettingllms.errors import Interrupted, RolloutError
+from pettingllms.rollout.engine import EngineSettings
+from pettingllms.rollout.engine_process import EngineProcess
+from pettingllms.types import Request, TokenSampling
+
+
+def settings(model, **changes):
+    values = {
+        "name": "scripted",
+        "model_folder": model,
+        "device": "cpu",
+        "dtype": "float32",
+        "serving": "merged",
+        "policies": ("p",),
+        "max_lora_rank": 8,
+        "max_model_len": 128,
+        "max_num_seqs": 8,
+        "tensor_parallel_size": 1,
+        "gpu_memory_utilization": 0.5,
+        "trust_remote_code": False,
+        "threads": 1,
+        "seed": 0,
+        "replies": ("{1} + {0}", "no"),
+    }
+    return EngineSettings(**values | changes)
+
+
+@pytest.fixture
+def engine(tiny_model, tmp_path):
+    process = EngineProcess(settings(tiny_model), tmp_path / "engine.log", lambda: None)
+    process.wait_ready()
+    yield process
+    process.close()
+
+
+def ask(model, text, seeds):
+    from pettingllms.models.tokenizer import ChatTokenizer
+
+    ids = tuple(ChatTokenizer(model, trust_remote_code=False).encode(text))
+    return [Request("p", ids, TokenSampling(1.0, 32), seed) for seed in seeds]
+
+
+def test_replies_come_back_in_order_and_by_seed(engine, tiny_model):
+    from pettingllms.models.tokenizer import ChatTokenizer
+
+    tokenizer = ChatTokenizer(tiny_model, trust_remote_code=False)
+    answers = engine.generate(ask(tiny_model, "What is 12 + 34?", [0, 1, 2]))
+    assert [tokenizer.decode(answer.token_ids) for answer in answers] == ["12 + 34", "no", "12 + 34"]
+    assert all(len(answer.logprobs) == len(answer.token_ids) for answer in answers)
+    assert answers[0].token_ids[-1] == tokenizer.end_id
+
+
+def test_error_in_the_engine_is_one_line_and_the_engine_lives(engine, tiny_model, tmp_path):
+    with pytest.raises(RolloutError, match="FileNotFoundError"):
+        engine.load_policy("p", 1, tmp_path / "nothing")
+    assert len(engine.generate(ask(tiny_model, "1", [0]))) == 1
+
+
+def test_loaded_version_is_answered(engine, tiny_model, tmp_path):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    engine.load_policy("p", 7, tmp_path)
+    assert engine.generate(ask(tiny_model, "1", [0]))[0].version == 7
+
+
+def test_killed_engine_is_noticed_with_its_log(engine, tiny_model):
+    os.kill(engine._child.pid, signal.SIGKILL)
+    with pytest.raises(RolloutError, match="ended with status -9"):
+        engine.generate(ask(tiny_model, "1", [0]))
+
+
+def test_engine_that_cannot_start_says_why(tiny_model, tmp_path):
+    process = EngineProcess(settings(tmp_path / "nowhere"), tmp_path / "engine.log", lambda: None)
+    with pytest.raises(RolloutError, match="the engine failed"):
+        process.wait_ready()
+    process.close()
+
+
+def test_waiting_can_be_interrupted_and_nothing_is_left(tiny_model, tmp_path):
+    asked = []
+
+    def check():
+        asked.append(time.monotonic())
+        raise Interrupted(signal.SIGINT)
+
+    process = EngineProcess(settings(tiny_model), tmp_path / "engine.log", check)
+    with pytest.raises(Interrupted):
+        process.wait_ready()
+    process.close()
+    assert process._child.returncode is not None
+    assert asked

@@ -9,15 +9,16 @@ from typing import Any
 
 
 class EventStream:
-    """Appends one JSON object per event, flushed at once."""
+    """Appends one JSON object per event; each is on the disk's way when `write` returns."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
 
     def write(self, event: str, **fields: Any) -> None:
         """Append an event with its fields and the time (Unix seconds)."""
-        self._file.write(json.dumps({"time": time.time(), "event": event, **fields}) + "\n")
-        self._file.flush()
+        line = json.dumps({"time": time.time(), "event": event, **fields}) + "\n"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
 
     def status(self, text: str) -> None:
         """Something that takes time begins."""

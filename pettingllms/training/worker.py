@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,11 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     model = local_folder(next(iter(plans.values())).path, events.status)
     events.status("starting the engine and loading the model")
     settings = engine_settings(config, plans, model)
-    engine = EngineProcess(settings, folder / "engine.log", stop.check)
-    try:
+    with closing(EngineProcess(settings, folder / "engine.log", stop.check)) as engine:
         loop = _build_loop(config, plans, model, engine, folder, events, stop)
-        engine.wait_ready()
-        loop.run()
-        loop.loggers.close()
-    finally:
-        engine.close()
+        with closing(loop.loggers):
+            engine.wait_ready()
+            loop.run()
 
 
 def cpu_threads(config: ExperimentConfig) -> int:

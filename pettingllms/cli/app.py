@@ -1,0 +1,134 @@
+"""The typer application: a table of verbs, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from pettingllms.errors import Interrupted, PettingLLMsError, UsageError
+from pettingllms.registry import closest
+
+VERBS = {
+    "lint": "pettingllms.cli.lint:lint",
+    "check": "pettingllms.cli.lint:lint",
+    "show": "pettingllms.cli.show:show",
+    "schema": "pettingllms.cli.schema:schema",
+    "rule": "pettingllms.cli.rule:rule",
+    "train": "pettingllms.cli.train:train",
+    "sweep": "pettingllms.cli.sweep:app",
+    "doctor": "pettingllms.cli.doctor:doctor",
+}
+SUMMARIES = {
+    "lint": "Check experiment files, and every cell of their sweeps.",
+    "check": "The same as lint.",
+    "show": "Print an experiment after overrides, or with all references resolved.",
+    "schema": "Print a JSON Schema.",
+    "rule": "Print a rule's page, or the list of rules.",
+    "train": "Run one trial, each swept value at its default.",
+    "sweep": "Run a study over the swept values.",
+    "doctor": "Show what is installed and what a trial could use here.",
+}
+NOT_AVAILABLE = (
+    "new", "convert", "explain", "diff", "set", "import", "plan", "eval", "export", "runs", "report", "view",
+)  # fmt: skip
+INTERRUPTED = 130
+
+
+class LazyGroup(TyperGroup):
+    """A group whose help and error messages know all verbs without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - given by the base class
+        """The verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - given by the base class
+        """Import and return the command of one verb."""
+        if cmd_name in NOT_AVAILABLE:
+            raise UsageError(f"`{cmd_name}` is not available in this version")
+        if cmd_name not in VERBS:
+            near = closest(cmd_name, VERBS)
+            help_text = f"did you mean `{near}`?" if near else f"verbs: {', '.join(VERBS)}"
+            raise UsageError(f"there is no verb `{cmd_name}`", help=help_text)
+        return _command(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - given by the base class
+        """Write the list of verbs from the table."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+def _command(verb: str) -> Any:
+    module, _, attribute = VERBS[verb].partition(":")
+    target = getattr(importlib.import_module(module), attribute)
+    if isinstance(target, typer.Typer):
+        command = get_command(target)
+    else:
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(verb)(target)
+        command = get_command(single)
+    command.name = verb
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="pettingllms",
+    help="Train teams of language-model agents: one TOML file is one experiment.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pettingllms {version('pettingllms')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001 - its callback prints
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what is wrong.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False,
+) -> None:
+    """Train teams of language-model agents: one TOML file is one experiment."""
+    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("pettingllms").setLevel(level)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code."""
+    try:
+        result = app(list(arguments), standalone_mode=False, prog_name="pettingllms")
+    except Interrupted as event:
+        typer.echo("interrupted", err=True)
+        return event.exit_code
+    except PettingLLMsError as error:
+        typer.echo(f"error: {error}", err=True)
+        if error.help:
+            typer.echo(f"help: {error.help}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except Exception as error:
+        # The argument parser's own errors show themselves; anything else is a fault of this program.
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        return int(getattr(error, "exit_code", 2))
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,1 @@
+"""From a document and its overrides to one plain tree: overrides, special values, references."""

@@ -1,0 +1,277 @@
+"""From a file and its overrides to a typed experiment, each fault with its place."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pettingllms.compose.overrides import apply_overrides
+from pettingllms.compose.references import Resolution, resolve_references
+from pettingllms.compose.special_values import replace_special
+from pettingllms.compose.tree import MISSING, Tree, get
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.fields import ExperimentSchema, refused_keys
+from pettingllms.config.shape import AXIS, MISSING_KEY, UNKNOWN, shape_findings, written
+from pettingllms.config.sweep import ChoiceAxis
+from pettingllms.documents.source import Document, Finding, KeyPath, dotted
+from pettingllms.documents.toml import parse_toml, read_toml
+from pettingllms.errors import RefusedError
+
+NOT_AVAILABLE, EMPTY = "PLM007", "PLM010"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A swept value: where it stands, what is tried, and what a plain run uses."""
+
+    path: KeyPath
+    values: tuple[Any, ...]
+    default: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedExperiment:
+    """A valid file: `resolved` and `config` hold the defaults of its axes.
+
+    `resolved` is what the file and the overrides set, references replaced; defaults of the
+    schema are in `config` only.
+    """
+
+    path: Path
+    text: str
+    overrides: tuple[str, ...]
+    axes: tuple[Axis, ...]
+    resolved: dict[str, Any]
+    config: ExperimentConfig
+
+
+@dataclass(slots=True)
+class Draft:
+    """A document after overrides; its swept values are not chosen and its references not resolved."""
+
+    path: Path
+    text: str
+    overrides: tuple[str, ...]
+    tree: Tree
+    axes: tuple[Axis, ...]
+    findings: list[Finding]
+    faulty_axes: frozenset[KeyPath]
+
+
+@dataclass(slots=True)
+class Typed:
+    """One cell: its resolved tree, its typed form where there is one, and the faults.
+
+    `dropped`: paths that were left out of `config` because they are faulty.
+    """
+
+    data: dict[str, Any]
+    config: ExperimentConfig | None
+    findings: list[Finding]
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    dropped: set[KeyPath] = field(default_factory=set)
+
+
+def draft_experiment(path: Path, overrides: Sequence[str] = (), text: str | None = None) -> Draft:
+    """Read `path` (or `text` in its place) and apply `overrides`. Raises DocumentError."""
+    document = read_toml(path) if text is None else parse_toml(text, path)
+    return draft_document(document, overrides)
+
+
+def draft_document(document: Document, overrides: Sequence[str] = ()) -> Draft:
+    """Apply `overrides` to `document`, and find its axes."""
+    tree = Tree.of(document)
+    findings = []
+    if not tree.data and not overrides:
+        findings.append(Finding((), "the file sets no key", help="start from an example", code=EMPTY))
+    findings += apply_overrides(tree, overrides, ExperimentSchema())
+    tree.data, tables, malformed = replace_special(tree.data)
+    findings += malformed
+    axes, faulty = [], set()
+    for path, table in tables.items():
+        faults = _axis_findings(path, table, tables)
+        findings += faults
+        if faults:
+            faulty.add(path)
+        else:
+            axes.append(Axis(path, tuple(table["values"]), table["default"]))
+    return Draft(
+        document.path, document.text, tuple(overrides), tree, tuple(axes), findings, frozenset(faulty)
+    )
+
+
+def _axis_findings(path: KeyPath, table: dict[str, Any], tables: Mapping[KeyPath, Any]) -> list[Finding]:
+    if path[0] in ("sweep", "format") or any(path[:n] in tables for n in range(1, len(path))):
+        where = "inside another swept value" if path[0] not in ("sweep", "format") else "here"
+        return [Finding(path, f"{dotted(path)} cannot be swept: no axis may stand {where}", code=AXIS)]
+    found: list[Finding] = []
+    if table["sweep"] in ("int", "float"):
+        kind = table["sweep"]
+        message = f'a sweep of kind "{kind}" is not available in this version'
+        return [
+            Finding((*path, "sweep"), message, help='use sweep = "choice" with values', code=NOT_AVAILABLE)
+        ]
+    try:
+        ChoiceAxis.model_validate(table)
+    except ValidationError as error:
+        found += [_as_axis_fault(finding) for finding in shape_findings(error, table, ChoiceAxis, path)]
+    if not found:
+        found += [_refused((*path, *where), None, table) for where, _ in refused_keys(table, ChoiceAxis)]
+    return found
+
+
+def _as_axis_fault(finding: Finding) -> Finding:
+    shape = '{ sweep = "choice", values = […], default = … }'
+    help_text = f"write {shape}" if finding.code == MISSING_KEY else finding.help
+    return replace(finding, help=help_text, code=AXIS)
+
+
+def choose(draft: Draft, values: Mapping[KeyPath, Any]) -> Resolution:
+    """Put `values` in the place of their axes, and resolve all references."""
+    data = _with_values(draft.tree.data, (), values) if values else draft.tree.data
+    return resolve_references(data)
+
+
+def _with_values(node: Any, path: KeyPath, values: Mapping[KeyPath, Any]) -> Any:
+    if path in values:
+        return values[path]
+    if isinstance(node, dict):
+        return {key: _with_values(value, (*path, key), values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_with_values(value, (*path, index), values) for index, value in enumerate(node)]
+    return node
+
+
+def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) -> Typed:
+    """Type a resolved tree. Faulty keys are reported and left out, so that the others still get checked."""
+    dropped = {_whole_list(path) for path in resolution.broken | faulty}
+    data = _without(resolution.data, (), dropped)
+    findings: list[Finding] = []
+    config: ExperimentConfig | None = None
+    # Each round leaves out what the last one found; a union or a list may then show a further fault.
+    for _ in range(4):
+        try:
+            config = ExperimentConfig.model_validate(data)
+        except ValidationError as error:
+            new = shape_findings(error, data, ExperimentConfig)
+            findings += [finding for finding in new if not _explained(finding.path, dropped)]
+            faulty_paths = (finding.path for finding in new if get(data, finding.path) is not MISSING)
+            paths = {_whole_list(path) for path in faulty_paths}
+            if not paths:
+                break
+            # Leaving out an unknown key takes no value away from the rules.
+            dropped |= paths - {finding.path for finding in new if finding.code == UNKNOWN}
+            data = _without(data, (), paths)
+        else:
+            break
+    for path, mark in refused_keys(resolution.data):
+        if not _explained(path, dropped):
+            findings.append(_refused(path, mark.values, resolution.data))
+    return Typed(resolution.data, config, findings, resolution.origins, dropped)
+
+
+def _whole_list(path: KeyPath) -> KeyPath:
+    """The part of `path` down to its first list: leaving out one item would renumber the others."""
+    return next((path[:length] for length, part in enumerate(path) if isinstance(part, int)), path)
+
+
+def _explained(path: KeyPath, dropped: set[KeyPath]) -> bool:
+    """True where a fault at `path` only repeats that something above or at it is already faulty."""
+    return any(path[:length] in dropped for length in range(1, len(path) + 1))
+
+
+def _without(node: Any, path: KeyPath, paths: set[KeyPath]) -> Any:
+    if isinstance(node, dict):
+        return {k: _without(v, (*path, k), paths) for k, v in node.items() if (*path, k) not in paths}
+    if isinstance(node, list):
+        kept = ((i, v) for i, v in enumerate(node) if (*path, i) not in paths)
+        return [_without(v, (*path, i), paths) for i, v in kept]
+    return node
+
+
+def _refused(path: KeyPath, values: tuple[Any, ...] | None, data: dict[str, Any]) -> Finding:
+    name = dotted(path)
+    if not values:
+        message = f"{name} is not available in this version"
+        return Finding(path, message, help=f"remove {name}", at_key=True, code=NOT_AVAILABLE)
+    message = f"{name} = {written(get(data, path))} is not available in this version"
+    shown = [written(value) for value in values if value is not None]
+    return Finding(path, message, help=f"available: {', '.join(shown)}", code=NOT_AVAILABLE)
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> LoadedExperiment:
+    """Load `path` without the checks of the linter. Raises DocumentError, or RefusedError at a fault."""
+    draft = draft_experiment(path, overrides)
+    typed, faults = type_defaults(draft)
+    for finding in itertools.chain(draft.findings, faults, typed.findings):
+        place = finding.place or draft.tree.place(finding.path, at_key=finding.at_key)
+        raise RefusedError(f"{place}: {finding.message}", help=finding.help)
+    return loaded(draft, typed)
+
+
+def type_defaults(draft: Draft) -> tuple[Typed, list[Finding]]:
+    """Type `draft` with the defaults of its axes; return the faults of references beside it."""
+    resolution = choose(draft, {axis.path: axis.default for axis in draft.axes})
+    return type_cell(resolution, draft.faulty_axes), resolution.findings
+
+
+def loaded(draft: Draft, typed: Typed) -> LoadedExperiment:
+    """The experiment of a draft that was typed without fault."""
+    if typed.config is None or typed.findings:
+        raise RefusedError(f"{draft.path}: the experiment has faults", help="lint it")
+    return LoadedExperiment(draft.path, draft.text, draft.overrides, draft.axes, typed.data, typed.config)
+
+
+def read_trial(path: Path) -> ExperimentConfig:
+    """Read a `trial.toml`. Raises DocumentError, or RefusedError where it is not a resolved experiment."""
+    document = read_toml(path)
+    data, axes, malformed = replace_special(document.data)
+    if axes or malformed:
+        raise RefusedError(f"{path}: a trial holds no swept value", help="write it with trial_toml")
+    try:
+        return ExperimentConfig.model_validate(data)
+    except ValidationError as error:
+        finding = shape_findings(error, data, ExperimentConfig)[0]
+        place = Tree.of(document).place(finding.path, at_key=finding.at_key)
+        raise RefusedError(f"{place}: {finding.message}", help=finding.help) from None
+
+
+def trial_toml(resolved: Mapping[str, Any]) -> str:
+    """Return `resolved` as TOML that `read_trial` reads back; None is written `{ null = true }`."""
+    import tomlkit
+
+    return tomlkit.dumps(_with_nulls(resolved))
+
+
+def _with_nulls(value: Any) -> Any:
+    import tomlkit
+
+    if value is None:
+        null = tomlkit.inline_table()
+        null["null"] = True
+        return null
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        array = tomlkit.array()
+        for item in value:
+            array.append(_as_item(_with_nulls(item)))
+        return array
+    return value
+
+
+def _as_item(value: Any) -> Any:
+    """A value inside a list: tables there are written inline."""
+    import tomlkit
+
+    if not isinstance(value, dict):
+        return value
+    table = tomlkit.inline_table()
+    for key, item in value.items():
+        table[key] = _as_item(item)
+    return table

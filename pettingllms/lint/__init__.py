@@ -1,0 +1,1 @@
+"""The linter: rules over an experiment and every cell of its sweep."""

@@ -1,0 +1,39 @@
+"""Severity and diagnostic: a finding with its code, severity and place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a diagnostic is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for info, 2 for error."""
+        return ("info", "warning", "error").index(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault of one file. Lines and columns are 1-based, in characters.
+
+    `path`: the dotted key path, empty where the fault is the file's own.
+    `end_column`: exclusive end of the stretch on `line`. `source_line`: that line's text.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    file: str
+    line: int
+    column: int
+    path: str
+    help: str | None
+    end_column: int
+    source_line: str

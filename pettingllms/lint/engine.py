@@ -1,0 +1,242 @@
+"""Runs all rules over one experiment and every cell of its sweep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pettingllms.lint.rules  # noqa: F401 - fills RULES
+from pettingllms.compose.references import source_of
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.load import (
+    Draft,
+    LoadedExperiment,
+    Typed,
+    choose,
+    draft_experiment,
+    loaded,
+    type_cell,
+)
+from pettingllms.config.shape import written
+from pettingllms.documents.source import DocumentError, Finding, KeyPath, Place, dotted
+from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.facts import Facts
+from pettingllms.lint.rule import RULES, Context
+from pettingllms.lint.rules.sweep import MAX_CELLS, axis_findings
+from pettingllms.space.cells import Cell, cell_count, expand
+
+USAGE_CODES = ("PLM002",)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCell:
+    """One valid cell of the grid."""
+
+    number: int
+    values: Mapping[KeyPath, Any]
+    config: ExperimentConfig
+    resolved: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found in one file.
+
+    `experiment` and `cells` are there only where every cell could be typed without an error.
+    `draft` is there where the file could be read.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    experiment: LoadedExperiment | None = None
+    cells: tuple[CheckedCell, ...] = ()
+    draft: Draft | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """True where a run is refused."""
+        return any(found.severity is Severity.ERROR for found in self.diagnostics)
+
+    def exit_code(self, fail_on: Severity = Severity.WARNING) -> int:
+        """0 clean, 1 with a diagnostic at or above `fail_on`, 2 where the file could not be read."""
+        if any(found.code in USAGE_CODES for found in self.diagnostics):
+            return 2
+        return int(any(found.severity.rank >= fail_on.rank for found in self.diagnostics))
+
+    def filtered(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Report:
+        """The report without codes that start with none of `select` or with one of `ignore`."""
+        kept = tuple(
+            found
+            for found in self.diagnostics
+            if (not select or found.code.startswith(tuple(select)))
+            and not (ignore and found.code.startswith(tuple(ignore)))
+        )
+        return dataclasses.replace(self, diagnostics=kept)
+
+
+def check_experiment(
+    path: Path, overrides: Sequence[str] = (), *, facts: Facts | None = None, text: str | None = None
+) -> Report:
+    """Check the file at `path`, or `text` in its place, with `overrides` applied.
+
+    `facts`: the machine that the experiment shall run on; rules about it are left out where None.
+    """
+    try:
+        draft = draft_experiment(path, overrides, text)
+    except DocumentError as error:
+        return Report((_placed(error.finding, error.finding.place, ""),))
+    if any(finding.code == "PLM010" for finding in draft.findings):
+        return Report(tuple(_diagnostics(draft, draft.findings, {}, {})), draft=draft)
+    common = [*draft.findings, *axis_findings(draft.axes)]
+    results = [_check_cell(draft, cell, facts) for cell in _cells_to_check(draft)]
+    diagnostics = _merged(draft, common, results)
+    if any(found.severity is Severity.ERROR for found in diagnostics):
+        return Report(diagnostics, draft=draft)
+    return Report(diagnostics, _experiment(draft), tuple(_checked(result) for result in results), draft)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    cell: Cell
+    typed: Typed
+    findings: list[Finding]
+
+
+def _cells_to_check(draft: Draft) -> list[Cell]:
+    if cell_count(draft.axes) > MAX_CELLS:
+        return [Cell(0, {axis.path: axis.default for axis in draft.axes})]
+    return expand(draft.axes)
+
+
+def _check_cell(draft: Draft, cell: Cell, facts: Facts | None) -> _Result:
+    resolution = choose(draft, cell.values)
+    typed = type_cell(resolution, draft.faulty_axes)
+    findings = [*resolution.findings, *typed.findings]
+    if typed.config is not None:
+        findings += _run_rules(Context(typed.config, typed.data, facts), typed.dropped)
+    return _Result(cell, typed, _without_echoes(findings, typed.origins, draft.faulty_axes))
+
+
+def _without_echoes(
+    findings: list[Finding], origins: Mapping[KeyPath, KeyPath], faulty_axes: frozenset[KeyPath]
+) -> list[Finding]:
+    """Leave out what a reference only repeats: its source has the same fault, or is a faulty axis."""
+    reported = {(finding.code, finding.path) for finding in findings}
+    kept = []
+    for finding in findings:
+        source = source_of(finding.path, origins)
+        echo = (finding.code, source) in reported or source in faulty_axes
+        if source == finding.path or not echo:
+            kept.append(finding)
+    return kept
+
+
+def _run_rules(context: Context, dropped: set[KeyPath]) -> Iterator[Finding]:
+    """Run every rule whose keys are sound: one that reads a faulty key would only repeat the fault."""
+    for rule in RULES.values():
+        if rule.check is None or any(_overlap(path, read) for path in dropped for read in rule.reads):
+            continue
+        for finding in rule.check(context):
+            yield dataclasses.replace(finding, code=rule.code)
+
+
+def _overlap(one: KeyPath, other: KeyPath) -> bool:
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]
+
+
+def _merged(draft: Draft, common: list[Finding], results: list[_Result]) -> tuple[Diagnostic, ...]:
+    """All diagnostics once, in file order; one that only some cells have says in which."""
+    found: dict[Diagnostic, list[Cell]] = {}
+    for result in results:
+        for diagnostic in _diagnostics(draft, result.findings, result.cell.values, result.typed.origins):
+            found.setdefault(diagnostic, []).append(result.cell)
+    everywhere = list(_diagnostics(draft, common, {}, {}))
+    some = [
+        d if len(cells) == len(results) else _in_cells(d, cells, len(results)) for d, cells in found.items()
+    ]
+    unique = dict.fromkeys([*everywhere, *some])
+    return tuple(sorted(unique, key=lambda d: (d.file == "<command line>", d.line, d.column, d.code)))
+
+
+def _in_cells(diagnostic: Diagnostic, cells: list[Cell], total: int) -> Diagnostic:
+    """Name the axis values that all of `cells` share; without any, those of the first."""
+    first = cells[0].values
+    shared = {
+        path: value
+        for path, value in first.items()
+        if all(type(c.values[path]) is type(value) and c.values[path] == value for c in cells)
+    }
+    named = ", ".join(f"{dotted(path)}={written(value)}" for path, value in (shared or first).items())
+    lead = "" if shared else "the first is "
+    message = f"{diagnostic.message} (in {len(cells)} of {total} cells: {lead}{named})"
+    return dataclasses.replace(diagnostic, message=message)
+
+
+def _diagnostics(
+    draft: Draft,
+    findings: Sequence[Finding],
+    values: Mapping[KeyPath, Any],
+    origins: Mapping[KeyPath, KeyPath],
+) -> Iterator[Diagnostic]:
+    for finding in findings:
+        if finding.place is not None:
+            yield _placed(finding, finding.place, dotted(finding.path))
+            continue
+        origin = _origin(draft, finding.path, origins)
+        placed = finding
+        if origin is not None:
+            placed = dataclasses.replace(finding, message=f"{finding.message}; the value came from {origin}")
+        place = _place(draft, finding, values)
+        yield _placed(placed, place, dotted(finding.path))
+
+
+def _place(draft: Draft, finding: Finding, values: Mapping[KeyPath, Any]) -> Place:
+    """Where the finding's value is written: for a swept value, the one of this cell."""
+    for axis in draft.axes:
+        depth = len(axis.path)
+        if finding.path[:depth] == axis.path and axis.path in values and not finding.at_key:
+            chosen = values[axis.path]
+            index = next((i for i, value in enumerate(axis.values) if value is chosen), "default")
+            if (*axis.path, "values", index) in draft.tree.spans:
+                return draft.tree.place((*axis.path, "values", index, *finding.path[depth:]))
+    return draft.tree.place(finding.path, at_key=finding.at_key)
+
+
+def _origin(draft: Draft, path: KeyPath, origins: Mapping[KeyPath, KeyPath]) -> str | None:
+    """`a.b (file:line)`: where the value at `path` was written, if it came there by reference."""
+    source = source_of(path, origins)
+    return None if source == path else f"{dotted(source)} ({draft.tree.place(source)})"
+
+
+def _placed(finding: Finding, place: Place | None, path: str) -> Diagnostic:
+    if place is None:
+        raise ValueError(f"a finding without a place: {finding.message}")
+    span, line = place.span, place.source.line(place.span.line)
+    end = span.end_column if span.end_line == span.line else len(line) + 1
+    severity = RULES[finding.code].severity
+    return Diagnostic(
+        code=finding.code,
+        severity=severity,
+        message=finding.message,
+        file=place.source.name,
+        line=span.line,
+        column=span.column,
+        path=path,
+        help=finding.help,
+        end_column=max(end, span.column + 1),
+        source_line=line,
+    )
+
+
+def _experiment(draft: Draft) -> LoadedExperiment:
+    resolution = choose(draft, {axis.path: axis.default for axis in draft.axes})
+    return loaded(draft, type_cell(resolution))
+
+
+def _checked(result: _Result) -> CheckedCell:
+    if result.typed.config is None:
+        raise ValueError(f"cell {result.cell.number} was not typed")
+    return CheckedCell(result.cell.number, result.cell.values, result.typed.config, result.typed.data)

@@ -1,0 +1,95 @@
+"""What a rule is: one function whose docstring is its page, and the table of all of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pettingllms.compose.tree import MISSING, get
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.documents.source import Finding, KeyPath
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule looks at: one typed cell, the tree as it was set, the machine where it is known."""
+
+    config: ExperimentConfig
+    data: dict[str, Any]
+    facts: Facts | None
+
+    def is_set(self, path: KeyPath) -> bool:
+        """True where the file or an override sets `path` to something other than null."""
+        return get(self.data, path) not in (MISSING, None)
+
+    def first_set(self, *paths: KeyPath) -> KeyPath:
+        """The first of `paths` that is set, else the last one."""
+        return next((path for path in paths if self.is_set(path)), paths[-1])
+
+
+Check = Callable[[Context], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `reads`: the key paths that it looks at; `check` is None where loading finds the fault."""
+
+    code: str
+    name: str
+    severity: Severity
+    reads: tuple[KeyPath, ...]
+    page: str
+    check: Check | None
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(code: str, name: str, severity: Severity, reads: Sequence[str]) -> Callable[[Check], Check]:
+    """Register a rule; its docstring becomes its page."""
+
+    def register(check: Check) -> Check:
+        _add(Rule(code, name, severity, tuple(tuple(path.split(".")) for path in reads), _page(check), check))
+        return check
+
+    return register
+
+
+def loading_rule(
+    code: str, name: str, severity: Severity
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Register the page of a fault that is found while a file is read and typed."""
+
+    def register(description: Callable[[], None]) -> Callable[[], None]:
+        _add(Rule(code, name, severity, (), _page(description), None))
+        return description
+
+    return register
+
+
+def _add(new: Rule) -> None:
+    if new.code in RULES:
+        raise ValueError(f"two rules are numbered {new.code}")
+    RULES[new.code] = new
+
+
+def _page(function: Callable[..., Any]) -> str:
+    import inspect
+
+    return inspect.cleandoc(function.__doc__ or "")
+
+
+@functools.cache
+def model_settings(folder: Path) -> dict[str, Any] | None:
+    """The `config.json` of a local model folder; None where there is no readable one."""
+    try:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return settings if isinstance(settings, dict) else None

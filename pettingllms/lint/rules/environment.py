@@ -1,0 +1,62 @@
+"""PLM5, environment and data: where tasks come from, and the environment's own options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from pettingllms.config.shape import shape_findings
+from pettingllms.documents.source import Finding
+from pettingllms.envs import ENVS
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.rule import Context, rule
+from pettingllms.registry import closest
+
+BUILTIN_SETS = ("builtin:arithmetic",)
+
+
+def _sets(context: Context) -> Iterator[tuple[str, str]]:
+    env = context.config.env
+    yield "dataset", env.dataset
+    if env.benchmark is not None:
+        yield "benchmark", env.benchmark
+
+
+@rule("PLM501", "dataset-not-available", Severity.ERROR, reads=["env.dataset", "env.benchmark"])
+def dataset_not_available(context: Context) -> Iterator[Finding]:
+    """`env.dataset` or `env.benchmark` is not a `builtin:` set.
+
+    Programs that models write for other tasks need the full sandbox, which this version does not have.
+    """
+    for key, name in _sets(context):
+        if not name.startswith("builtin:"):
+            message = (
+                f"{name!r}: datasets outside builtin: need the full sandbox, not available in this version"
+            )
+            yield Finding(("env", key), message, f"available: {', '.join(BUILTIN_SETS)}")
+
+
+@rule("PLM502", "unknown-builtin-dataset", Severity.ERROR, reads=["env.dataset", "env.benchmark"])
+def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
+    """A name starts with `builtin:` and no such set of tasks is built in."""
+    for key, name in _sets(context):
+        if name.startswith("builtin:") and name not in BUILTIN_SETS:
+            near = closest(name, BUILTIN_SETS)
+            help_text = f"did you mean {near}?" if near else f"available: {', '.join(BUILTIN_SETS)}"
+            yield Finding(("env", key), f"there is no dataset {name!r}", help_text)
+
+
+@rule("PLM503", "environment-options", Severity.ERROR, reads=["env.name", "env.options"])
+def environment_options(context: Context) -> Iterator[Finding]:
+    """`env.options` does not fit the chosen environment, which types its own options."""
+    env = context.config.env
+    # Only code of this package is imported by a linter.
+    if not env.options or env.name not in ENVS or not ENVS[env.name].startswith("pettingllms."):
+        return
+    options: Any = ENVS.load(env.name).Options
+    try:
+        options.model_validate(env.options)
+    except ValidationError as error:
+        yield from shape_findings(error, env.options, options, ("env", "options"))

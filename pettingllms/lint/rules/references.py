@@ -1,0 +1,145 @@
+"""PLM2, references and paths: `${…}`, and where models are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pettingllms.config.homes import model_key
+from pettingllms.documents.source import Finding, KeyPath
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.rule import Context, loading_rule, rule
+from pettingllms.registry import closest
+
+BUILTIN_MODELS = ("builtin:smollm2-135m-instruct",)
+
+
+@loading_rule("PLM201", "unknown-reference", Severity.ERROR)
+def unknown_reference() -> None:
+    """A reference names a key that the experiment does not set (`InterpolationKeyError`).
+
+    References are absolute: `${training.seed}` is the key `seed` of the root section `training`.
+    Only keys that the file or an override sets can be referred to.
+    """
+
+
+@loading_rule("PLM202", "reference-cycle", Severity.ERROR)
+def reference_cycle() -> None:
+    """References lead back to themselves, so that none of them has a value."""
+
+
+@loading_rule("PLM203", "reference-not-available", Severity.ERROR)
+def reference_not_available() -> None:
+    """A reference of a kind that this version does not resolve.
+
+    Available: `${section.key}`, as a whole value or inside a longer string. Not available:
+    resolvers such as `${oc.env:NAME}`, relative references `${.key}`, references inside references.
+    """
+
+
+def is_local(path: str) -> bool:
+    """True for a model path that can only mean a folder of this machine."""
+    return path.startswith(("/", "./", "../", "~")) or path in (".", "..") or path.count("/") > 1
+
+
+def local_folder(path: str) -> Path | None:
+    """The folder that `path` names, where it exists here."""
+    try:
+        folder = Path(path).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+@rule("PLM204", "placeholder-model-path", Severity.ERROR, reads=["base_models"])
+def placeholder_model_path(context: Context) -> Iterator[Finding]:
+    """A model path is a text to be filled in, such as "your base model path"."""
+    for key, base in context.config.base_models.items():
+        blank = not base.path.strip() or re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/")
+        if blank and local_folder(base.path) is None:
+            yield Finding(
+                ("base_models", key, "path"),
+                f"{base.path!r} is a placeholder, not a model: such a folder does not exist",
+                f'write a local folder, a Hugging Face id, or "{BUILTIN_MODELS[0]}"',
+            )
+
+
+@rule("PLM205", "missing-model-folder", Severity.ERROR, reads=["base_models"])
+def missing_model_folder(context: Context) -> Iterator[Finding]:
+    """A local model folder does not exist, or holds no `config.json` (`OSError: … does not exist`).
+
+    A path that starts with `/`, `./`, `../` or `~`, or has more than one slash, is a local folder;
+    anything else with one slash may be a Hugging Face id, which is looked up when the run starts.
+    """
+    for key, base in context.config.base_models.items():
+        if not is_local(base.path) or re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/"):
+            continue
+        folder = local_folder(base.path)
+        where = ("base_models", key, "path")
+        help_text = "check the path and its permissions"
+        if folder is None:
+            yield Finding(where, f"model folder {base.path} does not exist", help_text)
+        elif not _has_settings(folder):
+            yield Finding(
+                where, f"{base.path}/config.json does not exist: this is no model folder", help_text
+            )
+
+
+def _has_settings(folder: Path) -> bool:
+    try:
+        return (folder / "config.json").is_file()
+    except OSError:
+        return False
+
+
+@rule("PLM206", "unknown-builtin-model", Severity.ERROR, reads=["base_models"])
+def unknown_builtin_model(context: Context) -> Iterator[Finding]:
+    """A path starts with `builtin:` and names no embedded model."""
+    for key, base in context.config.base_models.items():
+        if base.path.startswith("builtin:") and base.path not in BUILTIN_MODELS:
+            near = closest(base.path, BUILTIN_MODELS)
+            help_text = f"did you mean {near}?" if near else f"there is {', '.join(BUILTIN_MODELS)}"
+            yield Finding(("base_models", key, "path"), f"there is no model {base.path!r}", help_text)
+
+
+@rule("PLM207", "model-path-differs", Severity.ERROR, reads=["models", "base_models"])
+def model_path_differs(context: Context) -> Iterator[Finding]:
+    """`models.*.path`, or the actor's `model.path`, is not the path of its base model.
+
+    Agents would sample from one model while another is trained. Write it once, and refer to it:
+    `path = "${base_models.policy_0.path}"`.
+    """
+    config = context.config
+    for base_key, base in config.base_models.items():
+        key = model_key(config, base_key)
+        if key is None:
+            continue
+        model = config.models[key]
+        inner = model.ppo_trainer_config.actor_rollout_ref.model.path
+        homes: list[tuple[KeyPath, str | None]] = [
+            (("models", key, "path"), model.path),
+            (("models", key, "ppo_trainer_config", "actor_rollout_ref", "model", "path"), inner),
+        ]
+        for where, path in homes:
+            if path is not None and path != base.path:
+                message = f"{path!r} is not the path of base_models.{base_key}, {base.path!r}"
+                yield Finding(where, message, f'write "${{base_models.{base_key}.path}}"')
+
+
+@rule("PLM208", "unmatched-model", Severity.ERROR, reads=["models", "base_models"])
+def unmatched_model(context: Context) -> Iterator[Finding]:
+    """An entry of `models` belongs to no base model, so its numbers would train nothing.
+
+    Entries belong to the base model of the same `name`, else to the one of the same number.
+    """
+    config = context.config
+    matched = {model_key(config, base_key) for base_key in config.base_models}
+    names = [base.name for base in config.base_models.values()]
+    for key, model in config.models.items():
+        if key not in matched:
+            near = closest(model.name or key, names)
+            where = ("models", key, "name") if model.name else ("models", key)
+            message = f"models.{key} belongs to no base model"
+            help_text = f"did you mean name = {near!r}?" if near else f"base models: {', '.join(names)}"
+            yield Finding(where, message, help_text, at_key=not model.name)

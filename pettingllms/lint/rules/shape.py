@@ -1,0 +1,76 @@
+"""PLM0, syntax and shape: pages of what is found while a file is read and typed."""
+
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.rule import loading_rule
+
+
+@loading_rule("PLM001", "invalid-toml", Severity.ERROR)
+def invalid_toml() -> None:
+    """The text is not TOML 1.0 in UTF-8.
+
+    Nothing else of the file is checked until it can be read. A key that is set twice is one
+    of these faults; the message names both lines.
+    """
+
+
+@loading_rule("PLM002", "unreadable-file", Severity.ERROR)
+def unreadable_file() -> None:
+    """The file does not exist, is a folder, cannot be opened, or is YAML.
+
+    YAML files are not read in this version. The exit code is 2.
+    """
+
+
+@loading_rule("PLM003", "unknown-key", Severity.ERROR)
+def unknown_key() -> None:
+    """A key is not part of the experiment schema.
+
+    A key that nothing reads would leave its default in force without a word. The help names
+    the nearest key, or the section where a key of this name belongs.
+    """
+
+
+@loading_rule("PLM004", "missing-key", Severity.ERROR)
+def missing_key() -> None:
+    """A section or key without a default is missing."""
+
+
+@loading_rule("PLM005", "wrong-type", Severity.ERROR)
+def wrong_type() -> None:
+    """A value has the wrong type, such as text where a number is wanted.
+
+    A whole number is accepted where a number with a fraction is wanted; nothing else is converted.
+    """
+
+
+@loading_rule("PLM006", "bad-value", Severity.ERROR)
+def bad_value() -> None:
+    """A value has the right type and is outside its range, or is none of the words allowed."""
+
+
+@loading_rule("PLM007", "not-available", Severity.ERROR)
+def not_available() -> None:
+    """A documented key asks for something that this version cannot do.
+
+    It is refused, because a run that silently did less would give other results than asked for.
+    """
+
+
+@loading_rule("PLM008", "malformed-null", Severity.ERROR)
+def malformed_null() -> None:
+    """A null is written `{ null = true }`, with no other key and no other value."""
+
+
+@loading_rule("PLM009", "invalid-override", Severity.ERROR)
+def invalid_override() -> None:
+    """An override of the command line cannot be applied.
+
+    Overrides are `key=value` (change), `+key=value` (add), `++key=value` (either), `~key` (delete),
+    `key:=value` (replace a whole table or list) and `key+=[value]` (append). `env=code`, where
+    `env` is a section, would replace the whole section by one word, and is refused.
+    """
+
+
+@loading_rule("PLM010", "empty-file", Severity.ERROR)
+def empty_file() -> None:
+    """The file sets no key at all."""

@@ -1,0 +1,1 @@
+"""Swept values to grid cells; pure."""

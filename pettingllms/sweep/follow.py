@@ -1,0 +1,80 @@
+"""Reading what a worker writes while it writes: its event and metric streams, and the end of its log."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+LOG_LINES = 15
+
+
+class JsonLines:
+    """A file of one JSON object per line that grows; it need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """The objects of the lines that were completed since the last call; what is no object is skipped."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                grown = file.read()
+        except FileNotFoundError:
+            return []
+        whole = grown[: grown.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [record for line in whole.splitlines() if (record := _object(line)) is not None]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def numbers(record: dict[str, Any]) -> dict[str, float]:
+    """The entries of `record` that are numbers."""
+    return {
+        name: value
+        for name, value in record.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def log_tail(log: Path) -> list[str]:
+    """The last lines that the worker printed; the launcher's own traceback after them is left out."""
+    return _worker_lines(_lines(log))[-LOG_LINES:]
+
+
+def cause_of_death(log: Path) -> str:
+    """One line that says why a worker ended that reported nothing."""
+    lines = _lines(log)
+    killed = re.search(r"died with <Signals\.(\w+)", lines[-1]) if lines else None
+    if killed:
+        hint = " (out of memory?)" if killed[1] == "SIGKILL" else ""
+        return f"the worker was ended by {killed[1]}{hint}"
+    said = _worker_lines(lines)
+    return f"the worker ended: {said[-1].strip()}" if said else "the worker ended without a word"
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _worker_lines(lines: list[str]) -> list[str]:
+    """`lines` up to the traceback with which accelerate reports that its child failed."""
+    if lines and lines[-1].startswith("subprocess.CalledProcessError"):
+        starts = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
+        if starts:
+            return lines[: starts[-1]]
+    return lines

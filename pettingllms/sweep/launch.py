@@ -1,0 +1,107 @@
+"""From a trial to the command, settings and environment of `accelerate launch`; pure, started elsewhere.
+
+Nothing that a user configured for other projects reaches a trial: the settings file replaces
+`default_config.yaml`, every launch value is passed, and inherited launch variables are dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pettingllms.config.experiment import ExperimentConfig
+
+WORKER = "pettingllms.training.worker"
+"""The module that accelerate starts, with the run folder as its only argument."""
+
+_QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+# Variables by which accelerate, torchrun and MPI tell a process that it is one of many, or how to train.
+_FOREIGN_PREFIXES = ("ACCELERATE_", "FSDP_", "DEEPSPEED_", "TORCHELASTIC_", "PMI_", "OMPI_COMM_", "MV2_COMM_")
+_FOREIGN = {
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_RANK",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+}
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_threads(config: ExperimentConfig) -> int:
+    """Threads of the trainer: `launch.num_cpu_threads_per_process`, else all usable cores."""
+    return config.launch.num_cpu_threads_per_process or usable_cores()
+
+
+def accelerate_settings(config: ExperimentConfig) -> dict[str, Any]:
+    """The launcher's settings file: one plain process.
+
+    Flags cannot say this alone: without `--cpu` the launcher takes the distributed type and the plug-ins
+    from the user's own file, and no flag turns them off.
+    """
+    return {
+        "compute_environment": "LOCAL_MACHINE",
+        "distributed_type": "NO",
+        "mixed_precision": "no",
+        "use_cpu": config.training.device == "cpu",
+        "debug": False,
+        "num_processes": 1,
+        "num_machines": 1,
+        "machine_rank": 0,
+        "enable_cpu_affinity": False,
+    }
+
+
+def launch_argv(config: ExperimentConfig, folder: Path, port: int) -> list[str]:
+    """The command that runs the trial in `folder`, which holds `trial.toml` and `accelerate.json`."""
+    return [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--config_file", str(folder / "accelerate.json")),
+        *("--num_processes", "1"),
+        *("--num_machines", "1"),
+        *("--machine_rank", "0"),
+        *("--mixed_precision", "no"),
+        *("--dynamo_backend", "no"),
+        *("--main_process_port", str(port)),
+        *("--num_cpu_threads_per_process", str(cpu_threads(config))),
+        *(["--cpu"] if config.training.device == "cpu" else []),
+        *("-m", WORKER, str(folder)),
+    ]
+
+
+def launch_environment(config: ExperimentConfig, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the trial's process: `inherited` without foreign launch values, and our own.
+
+    Which GPUs are visible is the user's choice and stays.
+    """
+    kept = {
+        name: value
+        for name, value in inherited.items()
+        if name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES)
+    }
+    return kept | _QUIET | {"OMP_NUM_THREADS": str(cpu_threads(config))}
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,156 @@
+"""Runs one trial as a process: starts it, follows its records, stops it on request, reads the result.
+
+The worker writes two streams into the run folder, one JSON object per line.
+
+`events.jsonl`, each with `time` (Unix seconds) and `event`: `started` (`pid`, `total_steps`), `status`
+(`text`), `phase` (`step`, `phase`: rollout, train, sync, val, test or checkpoint, `done`, `total`),
+`warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
+`exit_code`).
+
+`metrics.jsonl`: `step` and what was measured at it, such as `train/success_rate`, `train/reward/<agent>`,
+`train/loss/<policy>`, `val/success_rate`, `time/step`. Step 0 is the validation before the first step.
+
+A stop request is passed on as the same signal to the worker, which writes a checkpoint and exits 130 or
+143. It has `STOP_SECONDS` for that, or until a second request; then the whole process group is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pettingllms.sweep.follow import JsonLines, cause_of_death, numbers
+from pettingllms.sweep.launch import free_port, launch_argv, launch_environment
+from pettingllms.sweep.process_group import ProcessGroup
+from pettingllms.sweep.progress import View
+from pettingllms.sweep.stopping import StopRequest
+from pettingllms.sweep.trial import Trial
+
+POLL_SECONDS = 0.2
+STOP_SECONDS = 15.0
+TRIAL_FAILED, LAUNCHER_FAILED = 3, 4
+
+Status = Literal["complete", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How a trial ended. `metrics`: the last value of each; `reason`: why it did not complete.
+
+    `exit_code` is what a command that ran only this trial returns; `seconds` is wall-clock time.
+    """
+
+    status: Status
+    exit_code: int
+    metrics: dict[str, float]
+    reason: str | None
+    log_path: Path
+    checkpoint: str | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Followed:
+    """What the two streams have told so far."""
+
+    folder: Path
+    view: View
+    metrics: dict[str, float] = field(default_factory=dict)
+    worker: int | None = None
+    checkpoint: str | None = None
+    error: str | None = None
+    interrupted: bool = False
+    silent: bool = True
+    _events: JsonLines = field(init=False)
+    _metrics: JsonLines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._events = JsonLines(self.folder / "events.jsonl")
+        self._metrics = JsonLines(self.folder / "metrics.jsonl")
+
+    def read(self) -> None:
+        """Take in what is new, and show it."""
+        for record in self._events.read():
+            self._take(record)
+            self.view.event(record)
+        for record in self._metrics.read():
+            measured = numbers(record)
+            self.metrics |= {name: value for name, value in measured.items() if name != "step"}
+            self.view.metrics(measured)
+        self.view.refresh()
+
+    def _take(self, record: dict[str, Any]) -> None:
+        self.silent = False
+        match record:
+            case {"event": "started", "pid": int(pid)}:
+                self.worker = pid
+            case {"event": "checkpoint", "path": str(path)}:
+                self.checkpoint = path
+            case {"event": "error", "text": text}:
+                self.error = str(text)
+            case {"event": "interrupted"}:
+                self.interrupted = True
+
+
+def run_trial(
+    trial: Trial, view: View, stop: StopRequest, *, argv: Sequence[str] | None = None
+) -> TrialResult:
+    """Run `trial` to its end and return how it went; no process of it is left then.
+
+    `argv` replaces the command of `accelerate launch`. Raises LauncherError when no process can be started.
+    """
+    command = argv if argv is not None else launch_argv(trial.config, trial.folder, free_port())
+    log = trial.folder / "log.txt"
+    begin = time.monotonic()
+    group = ProcessGroup(command, launch_environment(trial.config, os.environ), log)
+    try:
+        view.begin(trial)
+        followed = _Followed(trial.folder, view)
+        _follow(group, followed, stop)
+    finally:
+        try:
+            group.end()
+        finally:
+            view.end()
+    return _result(group, followed, stop, log, time.monotonic() - begin)
+
+
+def _follow(group: ProcessGroup, followed: _Followed, stop: StopRequest) -> None:
+    """Return when the command has ended, or was asked to and did not."""
+    deadline: float | None = None
+    while group.exit_status() is None:
+        if stop.signal is not None and deadline is None:
+            followed.view.say("stopping: waiting for the checkpoint; once more to stop at once")
+            group.stop(stop.signal, followed.worker)
+            deadline = time.monotonic() + STOP_SECONDS
+        if deadline is not None and (stop.urgent or time.monotonic() > deadline):
+            group.kill()
+            break
+        time.sleep(POLL_SECONDS)
+        followed.read()
+    # What was written between the last look and the end.
+    followed.read()
+
+
+def _result(
+    group: ProcessGroup, followed: _Followed, stop: StopRequest, log: Path, seconds: float
+) -> TrialResult:
+    status: Status
+    reason: str | None
+    if group.exit_status() == 0:
+        status, code, reason = "complete", 0, None
+    elif stop.signal is not None or followed.interrupted:
+        # Without a request of ours somebody else sent the worker its signal.
+        status, code = "interrupted", 128 + (stop.signal or signal.SIGTERM)
+        reason = (
+            "interrupted" if stop.signal is not None else "the worker was stopped by a signal from outside"
+        )
+    else:
+        status, code = "failed", LAUNCHER_FAILED if followed.silent else TRIAL_FAILED
+        reason = followed.error or cause_of_death(log)
+    return TrialResult(status, code, followed.metrics, reason, log, followed.checkpoint, seconds)

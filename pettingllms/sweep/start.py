@@ -1,0 +1,122 @@
+"""What `train` and `sweep run` do: check everything first, then run, then report."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.errors import RefusedError
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.engine import CheckedCell, Report, check_experiment
+from pettingllms.lint.facts import Facts
+from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
+from pettingllms.loggers import missing_loggers
+from pettingllms.sweep import report
+from pettingllms.sweep.folders import create_folder, require_writable, study_name, training_folder
+from pettingllms.sweep.packages import require_packages
+from pettingllms.sweep.progress import SilentView, View
+from pettingllms.sweep.runner import run_trial
+from pettingllms.sweep.stopping import StopRequest
+from pettingllms.sweep.study import FinishedTrial, run_study
+from pettingllms.sweep.trial import create_trial
+from pettingllms.sweep.view import choose_view
+
+_log = logging.getLogger(__name__)
+
+
+def start_training(file: Path, overrides: Sequence[str], output: Path, *, as_json: bool) -> int:
+    """Run one trial of `file` with the defaults of its axes; returns the exit status.
+
+    Diagnostics go to standard error, the result to standard output. Raises RefusedError when this machine
+    cannot run it.
+    """
+    checked = check_experiment(file, overrides, facts=Facts.here())
+    _show_diagnostics(checked)
+    if checked.has_errors or checked.experiment is None:
+        return checked.exit_code(Severity.ERROR)
+    experiment = checked.experiment
+    config = experiment.config
+    said = _require_machine([config], output, study=False)
+    with StopRequest() as stop:
+        folder = training_folder(output, datetime.now())
+        cell = CheckedCell(0, {}, config, experiment.resolved)
+        trial = create_trial(experiment, cell, folder, config.training.experiment_name)
+        result = run_trial(trial, _view(config, said), stop)
+    if result.status == "failed":
+        report.show_failure("the run", result.reason, result, sys.stderr)
+    elif result.status == "interrupted":
+        report.show_interruption(result.checkpoint, trial.folder, sys.stderr)
+    if as_json:
+        report.write_json(report.trial_json(trial, result), sys.stdout)
+    elif result.status == "complete":
+        report.show_trial(trial, result, sys.stdout)
+    return result.exit_code
+
+
+def start_sweep(file: Path, overrides: Sequence[str], output: Path, *, as_json: bool) -> int:
+    """Run a study over every cell of `file`; returns the exit status.
+
+    An error in any cell refuses the whole study. Diagnostics and failures go to standard error, the table
+    of trials to standard output. Raises RefusedError when this machine cannot run it.
+    """
+    checked = check_experiment(file, overrides, facts=Facts.here())
+    _show_diagnostics(checked)
+    if checked.has_errors or checked.experiment is None:
+        return checked.exit_code(Severity.ERROR)
+    experiment = checked.experiment
+    said = _require_machine([cell.config for cell in checked.cells], output, study=True)
+    with StopRequest() as stop:
+        name = study_name(experiment.config.training.experiment_name, datetime.now())
+        outcome = run_study(
+            experiment,
+            checked.cells,
+            create_folder(output / name, {"experiment.toml": experiment.text}).absolute(),
+            stop,
+            run=lambda trial: run_trial(trial, _view(trial.config, said), stop),
+            on_trial=_show_ended_trial,
+        )
+    if as_json:
+        report.write_json(report.study_json(outcome), sys.stdout)
+    else:
+        report.show_study(outcome, sys.stdout)
+    return outcome.exit_code
+
+
+def _view(config: ExperimentConfig, said: Collection[str]) -> View:
+    quiet = not _log.isEnabledFor(logging.WARNING)
+    return SilentView() if quiet else choose_view(config.training, said)
+
+
+def _show_diagnostics(checked: Report) -> None:
+    format_them = format_coloured if wants_colour(sys.stderr) else format_text
+    sys.stderr.write(format_them(checked.diagnostics))
+
+
+def _require_machine(configs: Sequence[ExperimentConfig], output: Path, *, study: bool) -> set[str]:
+    """Refuse what cannot run here before anything starts; returns the warnings that were printed."""
+    if sys.platform == "win32":
+        raise RefusedError("trials need a POSIX system", help="run under Linux, macOS, or WSL on Windows")
+    require_packages(configs, study=study)
+    require_writable(output, "--output")
+    for folder in _absolute_checkpoint_folders(configs):
+        require_writable(folder, "training.model_checkpoints_dir")
+    said = {line for config in configs for line in missing_loggers(config.training).values()}
+    for line in sorted(said):
+        sys.stderr.write(f"warning: {line}\n")
+    return said
+
+
+def _absolute_checkpoint_folders(configs: Iterable[ExperimentConfig]) -> set[Path]:
+    folders = {Path(config.training.model_checkpoints_dir).expanduser() for config in configs}
+    return {folder for folder in folders if folder.is_absolute()}
+
+
+def _show_ended_trial(row: FinishedTrial) -> None:
+    if row.status == "failed":
+        report.show_failure(f"trial {row.number}", row.reason, row.result, sys.stderr)
+    elif row.status == "interrupted":
+        report.show_interruption(row.result.checkpoint, row.folder, sys.stderr)

@@ -1,0 +1,89 @@
+"""The command, settings and environment of a trial's process."""
+
+import json
+import sys
+from pathlib import Path
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.sweep import launch
+
+FOLDER = Path("/runs/trial_0000")
+
+
+def on_cuda(resolved):
+    resolved["training"]["device"] = "cuda"
+    return ExperimentConfig.model_validate(resolved)
+
+
+def test_the_command_passes_every_launch_value(config):
+    assert launch.launch_argv(config, FOLDER, 4321) == [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        "/runs/trial_0000/accelerate.json",
+        "--num_processes",
+        "1",
+        "--num_machines",
+        "1",
+        "--machine_rank",
+        "0",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "4321",
+        "--num_cpu_threads_per_process",
+        "3",
+        "--cpu",
+        "-m",
+        "pettingllms.training.worker",
+        "/runs/trial_0000",
+    ]
+
+
+def test_on_cuda_the_processor_is_not_asked_for(resolved):
+    config = on_cuda(resolved)
+    assert "--cpu" not in launch.launch_argv(config, FOLDER, 4321)
+    assert launch.accelerate_settings(config)["use_cpu"] is False
+
+
+def test_settings_describe_one_plain_process(config):
+    settings = json.loads(json.dumps(launch.accelerate_settings(config)))
+    assert settings["distributed_type"] == "NO"
+    assert settings["use_cpu"] is True
+    assert (settings["num_processes"], settings["num_machines"], settings["mixed_precision"]) == (1, 1, "no")
+
+
+def test_foreign_launch_variables_are_dropped_and_the_users_gpus_stay(config):
+    inherited = {
+        "PATH": "/bin",
+        "CUDA_VISIBLE_DEVICES": "3",
+        "ACCELERATE_USE_FSDP": "true",
+        "WORLD_SIZE": "8",
+        "RANK": "2",
+        "OMPI_COMM_WORLD_SIZE": "4",
+        "OMP_NUM_THREADS": "64",
+    }
+    environment = launch.launch_environment(config, inherited)
+    assert environment == {
+        "PATH": "/bin",
+        "CUDA_VISIBLE_DEVICES": "3",
+        "OMP_NUM_THREADS": "3",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def test_threads_default_to_the_usable_cores(resolved, monkeypatch):
+    del resolved["launch"]
+    monkeypatch.setattr(launch, "usable_cores", lambda: 7)
+    assert launch.cpu_threads(ExperimentConfig.model_validate(resolved)) == 7
+
+
+def test_a_free_port_is_a_port():
+    assert 0 < launch.free_port() < 65536

@@ -1,4 +1,4 @@
-"""Process life: children that end with their parent."""
+"""Processes: the cores they may use, and children that end with their parent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

@@ -93,12 +93,16 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One candidate of a turn: the exact tokens, what the text did, what it earned."""
+    """One candidate of a turn: the exact tokens, what the text did, what it earned.
+
+    `success`: whether the task is solved in the state that the candidate leads to.
+    """
 
     completion: Completion
     text: str
     seed: int
     reward: Reward
+    success: bool
     advantage: float | None = None
 
 

@@ -8,11 +8,13 @@ import sys
 
 def main() -> None:
     """Run `pettingllms` with the process's arguments and leave with its exit code."""
-    from pettingllms.cli.app import run
-
     try:
+        from pettingllms.cli.app import run
+
         code = run(sys.argv[1:])
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 130
     except BrokenPipeError:
         # Whoever read the output has gone; without this, Python would complain again at its own end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -38,7 +38,6 @@ SUMMARIES = {
 NOT_AVAILABLE = (
     "new", "convert", "explain", "diff", "set", "import", "plan", "eval", "export", "runs", "report", "view",
 )  # fmt: skip
-INTERRUPTED = 130
 
 
 class LazyGroup(TyperGroup):
@@ -122,9 +121,6 @@ def run(arguments: Sequence[str]) -> int:
         if error.help:
             typer.echo(f"help: {error.help}", err=True)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
-        return INTERRUPTED
     except Exception as error:
         # The argument parser's own errors show themselves; anything else is a fault of this program.
         if not hasattr(error, "show"):

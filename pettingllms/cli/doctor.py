@@ -26,7 +26,7 @@ def examine() -> dict[str, Any]:
     """Look at this machine; imports none of the trainer's packages."""
     from pettingllms.lint.facts import Facts
     from pettingllms.models.embedded import NAME, cache_folder, is_converted
-    from pettingllms.sweep.launch import usable_cores
+    from pettingllms.process import usable_cores
     from pettingllms.sweep.packages import EMBEDDED_MODEL_MODULES, installed_versions, missing
 
     gpus = Facts.here().gpus

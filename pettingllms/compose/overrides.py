@@ -12,6 +12,7 @@ from pettingllms.compose.special_values import special_kind
 from pettingllms.compose.tree import MISSING, Tree, get
 from pettingllms.documents.scan import MAX_DEPTH
 from pettingllms.documents.source import Finding, KeyPath, Place, Source, Span, dotted
+from pettingllms.documents.toml import too_large
 
 INVALID, UNKNOWN_KEY = "PLM009", "PLM003"
 COMMAND_LINE = "<command line>"
@@ -213,7 +214,7 @@ def read_value(text: str, path: KeyPath, schema: Schema) -> Any:
     if parsed is MISSING:
         return _python_spelling(text, kinds)
     if "number" in kinds and "integer" not in kinds and type(parsed) is int:
-        return _float(text, parsed)
+        return float(parsed)
     return parsed
 
 
@@ -225,20 +226,14 @@ def _python_spelling(text: str, kinds: frozenset[str]) -> Any:
     return text
 
 
-def _float(text: str, value: int) -> Any:
-    try:
-        return float(value)
-    except OverflowError:
-        return text
-
-
 def _parse(text: str) -> Any:
     """The TOML value that `text` is, or `MISSING`; text of several lines may look like more keys."""
     try:
         data = tomllib.loads(f"v = {text}")
     except (ValueError, RecursionError):
         return MISSING
-    return data["v"] if len(data) == 1 and _depth(data) <= MAX_DEPTH else MISSING
+    sound = len(data) == 1 and _depth(data) <= MAX_DEPTH and not any(too_large(data))
+    return data["v"] if sound else MISSING
 
 
 def _depth(value: Any) -> int:

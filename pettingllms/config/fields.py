@@ -191,5 +191,5 @@ def refused_keys(
 
 
 def _allowed(mark: Only, value: Any, annotation: Any) -> bool:
-    as_number = type(value) is int and float in alternatives(annotation) and abs(value) < 2**53
+    as_number = type(value) is int and float in alternatives(annotation)
     return mark.allows(float(value) if as_number else value)

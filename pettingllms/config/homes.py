@@ -12,6 +12,7 @@ from typing import TypeVar
 from pettingllms.config.agents import AgentConfig
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.ppo import ActorConfig, AlgorithmConfig, ModelConfig, RolloutConfig
+from pettingllms.process import usable_cores
 from pettingllms.types import TokenSampling
 
 V = TypeVar("V")
@@ -32,6 +33,7 @@ class PolicyPlan:
     model_dtype: str
     lora_serving: str
     engine_dtype: str
+    token_budget: int
     rollout: RolloutConfig
     actor: ActorConfig
     algorithm: AlgorithmConfig
@@ -43,6 +45,11 @@ def gpus_per_node(config: ExperimentConfig) -> int:
     if asked is not None:
         return asked
     return 1 if config.training.device == "cuda" else 0
+
+
+def cpu_threads(config: ExperimentConfig) -> int:
+    """Threads of the trainer and of the engine; by default all cores that this process may use."""
+    return first_set(config.launch.num_cpu_threads_per_process, usable_cores())
 
 
 def model_key(config: ExperimentConfig, base_key: str) -> str | None:
@@ -97,6 +104,7 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
         lora_serving=serving if serving != "auto" else ("adapter" if cuda else "merged"),
         engine_dtype=rollout.dtype if rollout.dtype != "auto" else ("bfloat16" if cuda else "float32"),
+        token_budget=first_set(actor.ppo_max_token_len_per_gpu, 8192 if cuda else 512),
         rollout=rollout,
         actor=actor,
         algorithm=ppo.algorithm,

@@ -60,8 +60,8 @@ class ActorConfig(ConfigModel):
     """Upper half-width: the ratio is clipped above 1 + this."""
     grad_clip: float = Field(1.0, gt=0)
     """Largest gradient norm of the policy."""
-    ppo_max_token_len_per_gpu: int = Field(2048, ge=1)
-    """Token budget of one micro-batch (one packed forward pass)."""
+    ppo_max_token_len_per_gpu: int | None = Field(None, ge=1)
+    """Token budget of one micro-batch. Default: 512 on the CPU, 8192 on CUDA."""
     fsdp_config: PrecisionConfig = PrecisionConfig()
     """Precision."""
 

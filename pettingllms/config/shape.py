@@ -173,9 +173,6 @@ def _pieces(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         inside = ", ".join(f"{key} = {''.join(_pieces(item))}" for key, item in value.items())
         yield "{ " + inside + " }"
-    elif isinstance(value, int) and value.bit_length() > 1000:
-        # Python refuses to write such a number in decimals.
-        yield hex(value)
     else:
         yield str(value)
 

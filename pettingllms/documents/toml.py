@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pettingllms.documents.scan import MAX_DEPTH, DuplicateKeyError, TooDeepError, scan
 from pettingllms.documents.source import (
@@ -12,6 +14,7 @@ from pettingllms.documents.source import (
     Document,
     DocumentError,
     Finding,
+    KeyPath,
     Place,
     Source,
     Span,
@@ -79,7 +82,19 @@ def parse_toml(text: str, path: Path) -> Document:
         raise _fault(SYNTAX, path, message, None, text, cause.span) from None
     except ValueError as cause:
         raise _syntax_error(str(cause), text, path) from None
+    for where in too_large(data):
+        message = f"the whole number {dotted(where)} does not fit in 64 bits"
+        raise _fault(SYNTAX, path, message, None, text, spans[where][1])
     return Document(path, text, data, spans)
+
+
+def too_large(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Paths of the whole numbers that TOML does not have: those outside 64 bits."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from too_large(item, (*path, key))
 
 
 def _syntax_error(words: str, text: str, path: Path) -> DocumentError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -24,9 +24,7 @@ class MathOptions(ConfigModel):
 
     digits: int = Field(2, ge=1, le=6)
     """Digits of each number of `builtin:arithmetic`."""
-    operations: list[Annotated[Literal["+", "-", "*"], Field()]] = Field(
-        default_factory=lambda: ["+"], min_length=1
-    )
+    operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
     """Operations of `builtin:arithmetic`."""
     train_size: int = Field(1024, ge=1)
     """Training problems."""

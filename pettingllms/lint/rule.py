@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,7 +84,6 @@ def _page(function: Callable[..., Any]) -> str:
     return inspect.cleandoc(function.__doc__ or "")
 
 
-@functools.cache
 def model_settings(folder: Path) -> dict[str, Any] | None:
     """The `config.json` of a local model folder; None where there is no readable one."""
     try:

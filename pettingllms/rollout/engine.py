@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,7 +57,7 @@ class Engine(Protocol):
         """Free everything."""
 
 
-ENGINES: Registry[type[Engine]] = Registry(
+ENGINES: Registry[Callable[[EngineSettings], Engine]] = Registry(
     "engine",
     {
         "vllm": "pettingllms.rollout.vllm:VllmEngine",

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from pettingllms.errors import RolloutError
 from pettingllms.process import end_with_parent
-from pettingllms.rollout.engine import ENGINES, EngineSettings
+from pettingllms.rollout.engine import ENGINES, Engine, EngineSettings
 from pettingllms.types import Completion, Request
 
 POLL_SECONDS = 0.2
@@ -64,7 +64,8 @@ class EngineProcess:
 
     def close(self) -> None:
         """End the child: ask first, kill after a second."""
-        assert self._child.stdin is not None and self._child.stdout is not None
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
         try:
             self._child.stdin.close()
             self._child.wait(timeout=1)
@@ -125,7 +126,7 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> None:
     # A Ctrl-C in a terminal is the parent's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings: EngineSettings = pickle.load(calls)
-    engine = None
+    engine: Engine | None = None
     message: Any = None
     while True:
         try:
@@ -135,7 +136,7 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> None:
             else:
                 name, arguments = message
                 value = getattr(engine, name)(*arguments)
-            answer = (True, value)
+            answer: tuple[bool, Any] = (True, value)
         except Exception as error:
             # The whole traceback goes to the log; the parent gets one line.
             traceback.print_exc()

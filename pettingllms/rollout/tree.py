@@ -139,13 +139,13 @@ class TreeRollout:
         env = play.env.copy()
         try:
             outcome = member.agent.act(env, text)
-            team = env.team_reward()
+            team, success = env.team_reward(), env.success()
         except Exception as cause:
             raise RolloutError(
                 f"agent {member.name!r} failed on task {play.task.id}: {type(cause).__name__}: {cause}"
             ) from cause
         reward = Reward(outcome.local, team, settings.reward_alpha * team + outcome.local, outcome.reason)
-        return Sample(completion, text, request.seed, reward), env
+        return Sample(completion, text, request.seed, reward, success), env
 
     def _choose(self, samples: Sequence[Sample], settings: TreeSettings, play: _Play, turn: int) -> int:
         if not settings.greedy:

@@ -6,7 +6,6 @@ Nothing that a user configured for other projects reaches a trial: the settings 
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.homes import cpu_threads
 
 WORKER = "pettingllms.training.worker"
 """The module that accelerate starts, with the run folder as its only argument."""
@@ -36,18 +36,6 @@ _FOREIGN = {
     "MASTER_ADDR",
     "MASTER_PORT",
 }
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def cpu_threads(config: ExperimentConfig) -> int:
-    """Threads of the trainer: `launch.num_cpu_threads_per_process`, else all usable cores."""
-    return config.launch.num_cpu_threads_per_process or usable_cores()
 
 
 def accelerate_settings(config: ExperimentConfig) -> dict[str, Any]:

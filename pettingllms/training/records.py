@@ -13,8 +13,12 @@ from pettingllms.types import Episode, FinishReason, Split, Turn
 
 
 def episode_metrics(split: Split, episodes: Sequence[Episode]) -> dict[str, float]:
-    """Success rate, and mean reward per agent over all its samples."""
-    metrics = {f"{split}/success_rate": fmean(episode.success for episode in episodes)}
+    """Success rate over all candidates of the last turn, and mean reward per agent over all its samples.
+
+    Without branching the last turn has one candidate, and its success is the episode's.
+    """
+    last = [sample.success for episode in episodes for sample in episode.turns[-1].samples]
+    metrics = {f"{split}/success_rate": fmean(last)}
     for agent, turns in _by_agent(episodes).items():
         rewards = [sample.reward.total for turn in turns for sample in turn.samples]
         metrics[f"{split}/reward/{agent}"] = fmean(rewards)
@@ -85,6 +89,7 @@ def _turn_record(turn: Turn, group: Group | None) -> dict[str, Any]:
                 "local": sample.reward.local,
                 "team": sample.reward.team,
                 "reason": sample.reward.reason,
+                "success": sample.success,
                 "advantage": sample.advantage,
             }
             for sample in samples

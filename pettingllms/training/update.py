@@ -67,7 +67,7 @@ def accumulate_gradients(
     sums = torch.zeros(5, dtype=torch.float64)
     for temperature, of_one in by_temperature.items():
         all_rows = rows(of_one, shared=policies.shared_prompt)
-        for micro_batch in micro_batches(all_rows, actor.ppo_max_token_len_per_gpu):
+        for micro_batch in micro_batches(all_rows, policies.plans[policy].token_budget):
             check()
             batch = build_batch(micro_batch, policies.device)
             new = policies.logprobs(policy, batch, torch.full_like(batch.old_N, temperature))
@@ -81,8 +81,14 @@ def accumulate_gradients(
         len(sample.completion.token_ids) for group in groups for sample in group.samples if sample.advantage
     )
     loss, kl, entropy, clip_fraction, gap_sum = sums.tolist()
-    per_token = [value / scored if scored else math.nan for value in (kl, entropy, clip_fraction, gap_sum)]
-    return UpdateResult(loss / tokens if tokens else 0.0, *per_token, scored_tokens=scored)
+    return UpdateResult(
+        loss=loss / tokens,
+        kl=kl / scored if scored else math.nan,
+        entropy=entropy / scored if scored else math.nan,
+        clip_fraction=clip_fraction / scored if scored else math.nan,
+        engine_gap=gap_sum / scored if scored else math.nan,
+        scored_tokens=scored,
+    )
 
 
 def apply_gradients(policies: Policies, policy: str) -> float:

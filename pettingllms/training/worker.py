@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import PolicyPlan, first_set, plan_policies
+from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_policies
 from pettingllms.config.load import read_trial
 from pettingllms.envs import ENVS
 from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError
@@ -49,10 +49,10 @@ def main(folder: Path) -> int:
         return stopped.exit_code
     except Exception as error:
         traceback.print_exc()
-        known = isinstance(error, PettingLLMsError)
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        code = error.exit_code if isinstance(error, PettingLLMsError) else FAILED
-        events.write("error", text=text, exit_code=code)
+        text, code, advice = f"{type(error).__name__}: {error}", FAILED, None
+        if isinstance(error, PettingLLMsError):
+            text, code, advice = str(error), error.exit_code, error.help
+        events.write("error", text=f"{text}; {advice}" if advice else text, exit_code=code)
         return code
     events.write("finished")
     return 0
@@ -72,12 +72,6 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
         with closing(loop.loggers):
             engine.wait_ready()
             loop.run()
-
-
-def cpu_threads(config: ExperimentConfig) -> int:
-    """Threads of the trainer and of the engine; by default all cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return config.launch.num_cpu_threads_per_process or cores
 
 
 def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], model: Path) -> EngineSettings:

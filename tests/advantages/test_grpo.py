@@ -19,7 +19,7 @@ def test_groups_without_difference_give_exactly_zero(rewards):
 
 def turn(index, agent, rewards):
     completion = Completion((1, 2), (-0.5, -0.5), FinishReason.STOP, 0)
-    samples = tuple(Sample(completion, "x", 0, Reward(r, 0.0, r, "")) for r in rewards)
+    samples = tuple(Sample(completion, "x", 0, Reward(r, 0.0, r, ""), False) for r in rewards)
     return Turn(index, agent, f"{agent}_policy", (7,), "p", samples, 0)
 
 

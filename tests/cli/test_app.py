@@ -11,7 +11,7 @@ import pytest
 
 from pettingllms.cli import app
 from pettingllms.cli.experiment_files import is_experiment
-from pettingllms.errors import RefusedError
+from pettingllms.errors import Interrupted, RefusedError
 
 TWO_AGENTS = str(Path(__file__).parents[1] / "cases/valid/two_agents.toml")
 
@@ -49,7 +49,8 @@ def test_wrong_use_ends_with_2(arguments, capsys):
     ("error", "code", "words"),
     [
         (RefusedError("no room", help="make room"), 1, "error: no room\nhelp: make room\n"),
-        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (Interrupted(15), 143, "interrupted\n"),
     ],
 )
 def test_an_error_of_a_verb_becomes_its_exit_code(error, code, words, monkeypatch, capsys):
@@ -165,7 +166,8 @@ def test_schema_and_rule_print_their_pages(capsys):
     assert app.run(["schema", "resolved"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "PettingLLMs resolved experiment"
     assert app.run(["rule", "plm101"]) == 0
-    assert capsys.readouterr().out.startswith("PLM101 unknown-turn-order-agent (error)\n\n`turn_order` names")
+    page = "PLM101 unknown-turn-order-agent (error)\n\n`turn_order` names an agent"
+    assert capsys.readouterr().out.startswith(page)
     assert app.run(["rule"]) == 0
     assert "PLM503" in capsys.readouterr().out
     assert app.run(["rule", "PLM999"]) == 2

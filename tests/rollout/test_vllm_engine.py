@@ -57,7 +57,7 @@ def trainer_logprobs(policies, policy, prompt, completion, temperature=1.0):
     from pettingllms.training.batching import Row, build_batch
     from pettingllms.types import Reward, Sample
 
-    sample = Sample(completion, "", 0, Reward(0, 0, 0, ""), 1.0)
+    sample = Sample(completion, "", 0, Reward(0, 0, 0, ""), False, 1.0)
     batch = build_batch([Row(prompt, (sample,))], torch.device("cpu"))
     return policies.logprobs(policy, batch, torch.full_like(batch.old_N, temperature)).tolist()
 

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from pettingllms.config import homes
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.sweep import launch
 
@@ -81,8 +82,8 @@ def test_foreign_launch_variables_are_dropped_and_the_users_gpus_stay(config):
 
 def test_threads_default_to_the_usable_cores(resolved, monkeypatch):
     del resolved["launch"]
-    monkeypatch.setattr(launch, "usable_cores", lambda: 7)
-    assert launch.cpu_threads(ExperimentConfig.model_validate(resolved)) == 7
+    monkeypatch.setattr(homes, "usable_cores", lambda: 7)
+    assert homes.cpu_threads(ExperimentConfig.model_validate(resolved)) == 7
 
 
 def test_a_free_port_is_a_port():

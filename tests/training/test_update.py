@@ -16,7 +16,7 @@ from pettingllms.types import Completion, FinishReason, GroupKey, Reward, Sample
 CPU = torch.device("cpu")
 
 
-def plan(name, **actor):
+def plan(name, token_budget=2048, **actor):
     return PolicyPlan(
         name=name,
         path="tiny",
@@ -29,6 +29,7 @@ def plan(name, **actor):
         model_dtype="fp32",
         lora_serving="merged",
         engine_dtype="float32",
+        token_budget=token_budget,
         rollout=RolloutConfig(),
         actor=ActorConfig(optim=OptimConfig(lr=0.05), **actor),
         algorithm=AlgorithmConfig(),
@@ -48,7 +49,7 @@ def policies(tiny_model):
 
 def sample(ids, advantage=1.0, old=-2.0):
     completion = Completion(tuple(ids), (old,) * len(ids), FinishReason.STOP, 0)
-    return Sample(completion, "", 0, Reward(0, 0, 0, ""), advantage)
+    return Sample(completion, "", 0, Reward(0, 0, 0, ""), False, advantage)
 
 
 def group(prompt, responses, policy="a.b", advantages=None):
@@ -106,7 +107,7 @@ def test_siblings_do_not_see_each_other(policies):
 
 
 def gradients(policies, groups, budget=2048, temperature=1.0):
-    plans = {"a.b": plan("a.b", ppo_max_token_len_per_gpu=budget), "b": plan("b")}
+    plans = {"a.b": plan("a.b", budget), "b": plan("b")}
     policies.plans = plans
     result = accumulate_gradients(policies, "a.b", groups, {"agent": temperature}, lambda: None)
     return result, [parameter.grad.clone() for parameter in policies.parameters("a.b")]
@@ -134,7 +135,7 @@ def test_loss_is_the_mean_over_all_sampled_tokens(policies):
     prompt, responses = [5, 6, 7], [[8, 9, 10], [11]]
     exact = [reference_logprobs(policies, "a.b", prompt, response) for response in responses]
     samples = tuple(
-        Sample(Completion(tuple(r), tuple(o), FinishReason.STOP, 0), "", 0, Reward(0, 0, 0, ""), a)
+        Sample(Completion(tuple(r), tuple(o), FinishReason.STOP, 0), "", 0, Reward(0, 0, 0, ""), False, a)
         for r, o, a in zip(responses, exact, (2.0, 0.0), strict=True)
     )
     one = Group(GroupKey("t", 0, "agent"), "a.b", tuple(prompt), samples)
@@ -195,6 +196,7 @@ def test_step_raises_the_likelihood_of_rewarded_responses(policies):
             "",
             0,
             s.reward,
+            s.success,
             s.advantage,
         )
         for s in good.samples

@@ -65,7 +65,8 @@ def test_logged_numbers_are_those_of_the_saved_samples(tmp_path, tiny_model):
     assert record["train/tokens"] == sum(len(sample["token_ids"]) for sample in samples)
     rewards = [s["reward"] for turn in turns if turn["agent"] == "tool_generator" for s in turn["samples"]]
     assert record["train/reward/tool_generator"] == pytest.approx(sum(rewards) / len(rewards))
-    assert record["train/success_rate"] == sum(episode["success"] for episode in episodes) / 2
+    last = [sample["success"] for episode in episodes for sample in episode["turns"][-1]["samples"]]
+    assert record["train/success_rate"] == sum(last) / 8
     for turn in turns:
         flat = len({sample["reward"] for sample in turn["samples"]}) == 1
         assert all((sample["advantage"] == 0) is flat for sample in turn["samples"] if flat)

@@ -34,7 +34,7 @@ def tensor_parallel_exceeds_pool(context: Context) -> Iterator[Finding]:
             cuda = context.config.training.device == "cuda"
             there = f"the engine has {pool} GPU{'s' * (pool != 1)}" if cuda else 'with device = "cpu" it is 1'
             help_text = f"write at most {max(pool, 1)}"
-            yield Finding(where, f"tensor_model_parallel_size = {written(size)}, but {there}", help_text)
+            yield Finding(where, f"tensor_model_parallel_size = {size}, but {there}", help_text)
 
 
 @rule("PLM302", "gpu-counts-disagree", Severity.ERROR, reads=["models", "resource", "training.device"])
@@ -54,7 +54,7 @@ def gpu_counts_disagree(context: Context) -> Iterator[Finding]:
             for name in ("n_gpus_per_node", "n_training_gpus_per_node"):
                 said = getattr(counts, name)
                 if said is not None and said != there:
-                    message = f"{name} = {written(said)}, but the run has {there} GPUs on each node"
+                    message = f"{name} = {said}, but the run has {there} GPUs on each node"
                     yield Finding((*path, name), message, 'write "${resource.n_gpus_per_node}", or remove it')
 
 
@@ -100,7 +100,7 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
         where = _length_home(context, policy.name)
         if where not in seen:
             seen.add(where)
-            sizes = f"{written(policy.max_prompt_length)} + {written(policy.max_response_length)}"
+            sizes = f"{policy.max_prompt_length} + {policy.max_response_length}"
             message = (
                 f"prompt and response lengths {sizes} exceed the context of {policy.path}, {limit} tokens"
             )
@@ -175,6 +175,6 @@ def no_validation_between(context: Context) -> Iterator[Finding]:
     training = context.config.training
     if training.val_freq >= training.total_training_steps:
         where = context.first_set(("training", "val_freq"), ("training", "total_training_steps"))
-        frequency, steps = written(training.val_freq), written(training.total_training_steps)
+        frequency, steps = training.val_freq, training.total_training_steps
         message = f"val_freq = {frequency} with {steps} steps: validation runs only before and after training"
         yield Finding(where, message)

@@ -1,0 +1,6 @@
+"""`python -m pettingllms`."""
+
+from pettingllms.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ default:
 setup:
     uv sync --extra cpu --extra loggers --group dev
 
-# Resolve anew and write the versions into pyproject.toml and constraints.txt
+# Resolve anew and write the versions into pyproject.toml, constraints.txt and requirements-cpu.txt
 pin:
     uv run --no-project --with tomlkit python benchmarks/pin.py
 

@@ -1,4 +1,4 @@
-"""Resolves the project anew and writes every exact version into pyproject.toml and constraints.txt.
+"""Resolves the project anew and writes every exact version into pyproject.toml and the lists for pip.
 
 The lock file itself is not committed, as it records addresses; names and versions are enough to get
 the same packages everywhere. A package that has several versions, for different platforms or Python
@@ -46,6 +46,10 @@ def main():
     path.write_text(tomlkit.dumps(document))
     (ROOT / "constraints.txt").write_text("".join(line + "\n" for line in lines))
     subprocess.run(["uv", "lock"], cwd=ROOT, check=True)
+    # pip cannot drop a dependency, so it gets the whole list and `--no-deps`.
+    export = "uv export --extra cpu --no-emit-project --no-hashes --no-annotate --no-header --quiet"
+    command = [*export.split(), "--output-file", "requirements-cpu.txt"]
+    subprocess.run(command, cwd=ROOT, check=True)
     print(f"pinned {len(lines)} versions")
 
 

@@ -1,6 +1,6 @@
 """Task environments: a table of names; each environment is one module."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pettingllms.registry import Registry
 
@@ -8,3 +8,8 @@ if TYPE_CHECKING:
     from pettingllms.envs.base import Env
 
 ENVS: "Registry[type[Env]]" = Registry("environment", {"math_env": "pettingllms.envs.math:MathEnv"})
+
+DATASETS: "Registry[Any]" = Registry(
+    "dataset", {"builtin:arithmetic": "pettingllms.envs.arithmetic:generate"}
+)
+"""Built-in sets of tasks: functions of (split, options, seed)."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 
 from pettingllms.config.model import ConfigModel
+from pettingllms.envs import DATASETS
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.envs.grading import same_answer
-from pettingllms.registry import Registry
 from pettingllms.sandbox.limited import ProgramLimits, ProgramStatus, run_program
 from pettingllms.types import Split, Task
-
-DATASETS: Registry[Any] = Registry(
-    "dataset of math_env", {"builtin:arithmetic": "pettingllms.envs.arithmetic:generate"}
-)
 
 
 class MathOptions(ConfigModel):

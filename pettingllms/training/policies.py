@@ -92,7 +92,9 @@ class Policies:
             attention_mask=batch.mask,
             use_cache=False,
         ).last_hidden_state
-        scored_NH = hidden.flatten(0, 1)[batch.scored_N]
+        # Siblings share the position that predicts their first token; index_select adds their gradients in
+        # a fixed order.
+        scored_NH = hidden.flatten(0, 1).index_select(0, batch.scored_N)
         return chosen_logprobs(
             scored_NH, causal.get_output_embeddings().weight, batch.chosen_N, temperature_N
         )

@@ -128,6 +128,10 @@ def _build_loop(
     if state.num_processes != 1:
         raise RefusedError(f"the worker runs on {state.num_processes} ranks; this version trains on one")
     torch.set_num_threads(threads)
+    if training.device == "cpu":
+        # Same seed, same numbers: an operation that could not promise that raises.
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
     env = ENVS.load(config.env.name)
     options = env.Options(**config.env.options)
     tasks = split_tasks(config)

@@ -176,8 +176,8 @@ def test_schema_and_rule_print_their_pages(capsys):
 def test_linting_loads_no_heavy_module():
     code = (
         "import sys; from pettingllms.cli.app import run; run(['lint', sys.argv[1]]);"
-        "heavy = {'torch', 'vllm', 'transformers', 'optuna', 'rich', 'jsonschema', 'tomlkit'} & set(sys.modules);"
-        "print(sorted(heavy))"
+        "heavy = {'torch', 'vllm', 'transformers', 'optuna', 'rich', 'jsonschema', 'tomlkit'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, TWO_AGENTS], capture_output=True, text=True, check=True

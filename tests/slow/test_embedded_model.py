@@ -46,8 +46,11 @@ def records(folder):
 
 @pytest.mark.parametrize("serving", ["merged", "adapter"])
 def test_engine_and_trainer_agree(tmp_path, serving):
-    home = "models.model_0.ppo_trainer_config.actor_rollout_ref.rollout.lora_serving"
-    folder = run(tmp_path, f"{home}={serving}", "training.total_training_steps=3")
+    homes = [
+        f"models.model_{n}.ppo_trainer_config.actor_rollout_ref.rollout.lora_serving={serving}"
+        for n in (0, 1)
+    ]
+    folder = run(tmp_path, *homes, "training.total_training_steps=3")
     gaps = [v for record in records(folder) for k, v in record.items() if k.startswith("train/engine_gap/")]
     assert len(gaps) >= 4
     assert max(gaps) < 2e-3

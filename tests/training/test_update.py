@@ -122,6 +122,14 @@ def test_micro_batch_size_changes_neither_loss_nor_gradient(policies, budget):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, wanted, strict=True))
 
 
+def test_gradients_are_the_same_bit_for_bit_every_time(policies):
+    groups = ragged_groups()
+    _, first = gradients(policies, groups)
+    for _ in range(5):
+        _, again = gradients(policies, groups)
+        assert all(torch.equal(a, b) for a, b in zip(again, first, strict=True))
+
+
 def test_sharing_the_prompt_changes_no_gradient(policies):
     groups = ragged_groups()
     _, wanted = gradients(policies, groups)

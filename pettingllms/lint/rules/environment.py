@@ -9,12 +9,10 @@ from pydantic import ValidationError
 
 from pettingllms.config.shape import shape_findings
 from pettingllms.documents.source import Finding
-from pettingllms.envs import ENVS
+from pettingllms.envs import DATASETS, ENVS
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
 from pettingllms.registry import closest
-
-BUILTIN_SETS = ("builtin:arithmetic",)
 
 
 def _sets(context: Context) -> Iterator[tuple[str, str]]:
@@ -35,16 +33,16 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
             message = (
                 f"{name!r}: datasets outside builtin: need the full sandbox, not available in this version"
             )
-            yield Finding(("env", key), message, f"available: {', '.join(BUILTIN_SETS)}")
+            yield Finding(("env", key), message, f"available: {', '.join(DATASETS)}")
 
 
 @rule("PLM502", "unknown-builtin-dataset", Severity.ERROR, reads=["env.dataset", "env.benchmark"])
 def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
     """A name starts with `builtin:` and no such set of tasks is built in."""
     for key, name in _sets(context):
-        if name.startswith("builtin:") and name not in BUILTIN_SETS:
-            near = closest(name, BUILTIN_SETS)
-            help_text = f"did you mean {near}?" if near else f"available: {', '.join(BUILTIN_SETS)}"
+        if name.startswith("builtin:") and name not in DATASETS:
+            near = closest(name, DATASETS)
+            help_text = f"did you mean {near}?" if near else f"available: {', '.join(DATASETS)}"
             yield Finding(("env", key), f"there is no dataset {name!r}", help_text)
 
 

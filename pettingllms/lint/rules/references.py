@@ -10,9 +10,8 @@ from pettingllms.config.homes import model_key
 from pettingllms.documents.source import Finding, KeyPath
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, loading_rule, rule
+from pettingllms.models import BUILTIN_MODELS
 from pettingllms.registry import closest
-
-BUILTIN_MODELS = ("builtin:smollm2-135m-instruct",)
 
 
 @loading_rule("PLM201", "unknown-reference", Severity.ERROR)
@@ -61,7 +60,7 @@ def placeholder_model_path(context: Context) -> Iterator[Finding]:
             yield Finding(
                 ("base_models", key, "path"),
                 f"{base.path!r} is a placeholder, not a model: such a folder does not exist",
-                f'write a local folder, a Hugging Face id, or "{BUILTIN_MODELS[0]}"',
+                f'write a local folder, a Hugging Face id, or "{next(iter(BUILTIN_MODELS))}"',
             )
 
 

@@ -8,14 +8,16 @@ from typing import Any
 
 from pettingllms.compose.tree import get
 from pettingllms.config.homes import gpus_per_node, model_key, plan_policies
+from pettingllms.config.model import ConfigModel
+from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.shape import written
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, model_settings, rule
-from pettingllms.lint.rules.references import BUILTIN_MODELS, local_folder
+from pettingllms.lint.rules.references import local_folder
+from pettingllms.models import BUILTIN_MODELS
 
 PPO = "ppo_trainer_config"
-BUILTIN_CONTEXT = 8192
 
 
 @rule(
@@ -109,7 +111,7 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
 
 def _context_length(path: str) -> int | None:
     if path in BUILTIN_MODELS:
-        return BUILTIN_CONTEXT
+        return BUILTIN_MODELS[path]
     folder = local_folder(path)
     settings = model_settings(folder) if folder else None
     limit = settings.get("max_position_embeddings") if settings else None
@@ -164,6 +166,59 @@ def two_homes_disagree(context: Context) -> Iterator[Finding]:
 
 def _below(key: str, path: KeyPath) -> KeyPath:
     return ("models", key, PPO, *path)
+
+
+SHARED_BY_ENGINE: tuple[KeyPath, ...] = (
+    *((*ACTOR, "rollout", key) for key in ("name", "lora_serving", "dtype", "max_num_seqs")),
+    *((*ACTOR, "rollout", key) for key in ("tensor_model_parallel_size", "gpu_memory_utilization")),
+    (*ACTOR, "rollout", "engine_kwargs"),
+    (*ACTOR, "actor", "fsdp_config", "model_dtype"),
+)
+
+
+@rule("PLM308", "engine-settings-disagree", Severity.ERROR, reads=["models", "base_models"])
+def engine_settings_disagree(context: Context) -> Iterator[Finding]:
+    """Two policies want different settings of what they share.
+
+    All LoRA policies are served by one engine and trained on one copy of the base weights. Write these
+    settings in one entry of `models`, and refer to them in the entry of every other policy.
+    """
+    keys = {base.name: model_key(context.config, key) for key, base in context.config.base_models.items()}
+    first, *others = keys.values()
+    for key in others:
+        for path in SHARED_BY_ENGINE:
+            here, there = (
+                _value(context.config.models.get(k or "", ModelConfig()), path) for k in (key, first)
+            )
+            if here != there:
+                set_homes = [_below(k, path) for k in (key, first) if k is not None]
+                name = dotted(path)
+                message = f"{name} differs between policies of one engine: {written(here)}, {written(there)}"
+                yield Finding(context.first_set(*set_homes), message, f"set {name} alike in all of `models`")
+
+
+def _value(model: ModelConfig, path: KeyPath) -> Any:
+    section: Any = model.ppo_trainer_config
+    for key in path:
+        section = getattr(section, str(key))
+    return section.model_dump() if isinstance(section, ConfigModel) else section
+
+
+@rule("PLM309", "several-base-models", Severity.ERROR, reads=["base_models"])
+def several_base_models(context: Context) -> Iterator[Finding]:
+    """Policies start from different base models, which would need an engine each.
+
+    That is not available in this version.
+    """
+    bases = list(context.config.base_models.items())
+    names: set[str] = set()
+    for key, base in bases:
+        # Equal names with two paths are another rule's fault.
+        if base.path != bases[0][1].path and base.name not in names:
+            message = "policies on several base models are not available in this version"
+            help_text = f'write "${{base_models.{bases[0][0]}.path}}"'
+            yield Finding(("base_models", key, "path"), message, help_text)
+        names.add(base.name)
 
 
 @rule("PLM307", "no-validation-between", Severity.INFO, reads=["training"])

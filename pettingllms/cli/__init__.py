@@ -19,4 +19,11 @@ def main() -> None:
         # Whoever read the output has gone; without this, Python would complain again at its own end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Without a file name it is one of the standard streams, such as a full disk behind a redirection.
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
     sys.exit(code)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from pettingllms.cli.experiment_files import experiments_in
+from pettingllms.errors import UsageError
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 
 STDIN = Path("<stdin>")
@@ -41,11 +42,12 @@ def lint(
     from pettingllms.lint.engine import check_experiment
     from pettingllms.lint.facts import Facts
 
+    selected, ignored = _codes(select), _codes(ignore)
     facts = Facts.here() if here else None
     reports = []
     for path, text in read_paths(paths):
         report = check_experiment(path, sets or (), facts=facts, text=text)
-        reports.append(report.filtered(_codes(select), _codes(ignore)))
+        reports.append(report.filtered(selected, ignored))
     diagnostics = [found for report in reports for found in report.diagnostics]
     typer.echo(_formatted(diagnostics, output_format), nl=False)
     _log.info("%s", summary(len(reports), [found.severity for found in diagnostics]))
@@ -62,8 +64,17 @@ def _formatted(diagnostics: list[Diagnostic], output_format: Format) -> str:
 
 
 def _codes(words: list[str] | None) -> list[str]:
-    """The code prefixes of options that may be repeated or hold commas."""
-    return [code.strip().upper() for word in words or () for code in word.split(",") if code.strip()]
+    """The code prefixes of options that may be repeated or hold commas.
+
+    Raises UsageError for one that no rule starts with: a typo would switch the linter off.
+    """
+    from pettingllms.lint.rule import RULES
+
+    codes = [code.strip().upper() for word in words or () for code in word.split(",") if code.strip()]
+    for code in codes:
+        if not any(known.startswith(code) for known in RULES):
+            raise UsageError(f"no rule's code starts with {code}", help="`pettingllms rule` lists them")
+    return codes
 
 
 def summary(files: int, severities: list[Severity]) -> str:

@@ -48,7 +48,7 @@ class BaseModelConfig(ConfigModel):
 
     path: str
     """Local folder, Hugging Face id, or `builtin:smollm2-135m-instruct`."""
-    name: str
+    name: str = Field(min_length=1)
     """The name by which agents refer to this policy; equal names with equal paths are one policy."""
 
 
@@ -94,7 +94,7 @@ class ValidationSamplingConfig(ConfigModel):
 class AgentConfig(ConfigModel):
     """One agent: a role with its prompt, and the policy that it samples from."""
 
-    name: str
+    name: str = Field(min_length=1)
     """The agent's name, used in `turn_order`."""
     policy_name: str
     """The `base_models.*.name` that this agent samples from."""

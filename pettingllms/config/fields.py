@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
+from pettingllms.compose.tree import get
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.model import ConfigModel, Only
 from pettingllms.documents.source import KeyPath, dotted
@@ -127,17 +129,36 @@ def did_you_mean(path: KeyPath, data: dict[str, Any]) -> str | None:
         corrected = (*path[: depth - 1], near, *path[depth:])
         shown = corrected if annotation_at(corrected) is not None else corrected[:depth]
         return f"did you mean {dotted(shown)}?"
-    everywhere = {dotted(known): known for known in all_keys(data)}
-    same = [known for known in everywhere.values() if known[-1] == path[-1]]
+    everywhere = _by_last_key(_freely_named(data))
+    same = everywhere.get(str(path[-1]), ())
     if same:
         return (
             f"{path[-1]} belongs in [{dotted(same[0][:-1])}]" if same[0][:-1] else f"{path[-1]} is a root key"
         )
-    leaf = closest(str(path[-1]), {str(known[-1]) for known in everywhere.values()})
-    found = next((known for known in everywhere.values() if known[-1] == leaf), None)
-    if found is not None:
-        return f"did you mean {dotted(found)}?"
+    leaf = closest(str(path[-1]), everywhere)
+    if leaf is not None:
+        return f"did you mean {dotted(everywhere[leaf][0])}?"
     return listing(siblings) if siblings else None
+
+
+FREELY_NAMED: tuple[KeyPath, ...] = (("base_models",), ("agent_policy_configs", "agent_configs"), ("models",))
+
+
+def _freely_named(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """The names that `data` gives to the entries of each freely named section."""
+    sections = (get(data, path) for path in FREELY_NAMED)
+    return tuple(tuple(map(str, section)) if isinstance(section, dict) else () for section in sections)
+
+
+@lru_cache(maxsize=8)
+def _by_last_key(names: tuple[tuple[str, ...], ...]) -> dict[str, list[KeyPath]]:
+    """Every key path of the schema by its last key; made once for a file with many unknown keys."""
+    bases, agents, models = (dict.fromkeys(section) for section in names)
+    data = {"base_models": bases, "agent_policy_configs": {"agent_configs": agents}, "models": models}
+    found: dict[str, dict[KeyPath, None]] = {}
+    for path in all_keys(data):
+        found.setdefault(str(path[-1]), {})[path] = None
+    return {key: list(paths) for key, paths in found.items()}
 
 
 def listing(keys: list[str]) -> str:

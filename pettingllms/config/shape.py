@@ -59,6 +59,8 @@ def _bad_value(detail: ErrorDetails, path: KeyPath, value: Any, annotation: Any)
     elif kind in _LENGTHS:
         key, words = _LENGTHS[kind]
         rule = f"must have {words} {context[key]} item" + ("" if context[key] == 1 else "s")
+    elif kind == "string_too_short":
+        rule = "must not be empty"
     elif kind == "finite_number":
         rule = "must be a finite number"
     elif kind == "literal_error" and isinstance(value, str) and choices:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ class Span:
 START = Span(1, 1, 1, 1)
 
 
+@lru_cache(maxsize=8)
+def _lines(text: str) -> list[str]:
+    """Split once: a text with many faults is asked for a line at each of them."""
+    return text.split("\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A text and the name under which diagnostics show it."""
@@ -35,7 +42,7 @@ class Source:
 
     def line(self, number: int) -> str:
         """Return line `number` (1-based) without its line end; empty where there is none."""
-        lines = self.text.split("\n")
+        lines = _lines(self.text)
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 

@@ -38,6 +38,9 @@ def read_toml(path: Path) -> Document:
     if path.suffix.lower() in (".yaml", ".yml"):
         raise _fault(UNREADABLE, path, "YAML is not read in this version", "write the experiment as TOML")
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe or a device may have no end, or never begin.
+            raise _fault(UNREADABLE, path, "this is no regular file", "use - to read from a pipe")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise _fault(UNREADABLE, path, "no such file", "check the spelling and the folder") from None

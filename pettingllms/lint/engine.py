@@ -152,7 +152,10 @@ def _merged(draft: Draft, common: list[Finding], results: list[_Result]) -> tupl
     found: dict[Diagnostic, list[Cell]] = {}
     for result in results:
         for diagnostic in _diagnostics(draft, result.findings, result.cell.values, result.typed.origins):
-            found.setdefault(diagnostic, []).append(result.cell)
+            cells = found.setdefault(diagnostic, [])
+            # One fault may be found twice in a cell: a key that is both faulty itself and below a faulty one.
+            if result.cell not in cells[-1:]:
+                cells.append(result.cell)
     everywhere = list(_diagnostics(draft, common, {}, {}))
     some = [
         d if len(cells) == len(results) else _in_cells(d, cells, len(results)) for d, cells in found.items()

@@ -37,6 +37,9 @@ def reference_not_available() -> None:
     """
 
 
+WHAT_A_PATH_IS = f'write a local folder, a Hugging Face id, or "{next(iter(BUILTIN_MODELS))}"'
+
+
 def is_local(path: str) -> bool:
     """True for a model path that can only mean a folder of this machine."""
     return path.startswith(("/", "./", "../", "~")) or path in (".", "..") or path.count("/") > 1
@@ -55,12 +58,15 @@ def local_folder(path: str) -> Path | None:
 def placeholder_model_path(context: Context) -> Iterator[Finding]:
     """A model path is a text to be filled in, such as "your base model path"."""
     for key, base in context.config.base_models.items():
-        blank = not base.path.strip() or re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/")
+        if not base.path.strip():
+            yield Finding(("base_models", key, "path"), "the model path is empty", WHAT_A_PATH_IS)
+            continue
+        blank = re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/")
         if blank and local_folder(base.path) is None:
             yield Finding(
                 ("base_models", key, "path"),
                 f"{base.path!r} is a placeholder, not a model: such a folder does not exist",
-                f'write a local folder, a Hugging Face id, or "{next(iter(BUILTIN_MODELS))}"',
+                WHAT_A_PATH_IS,
             )
 
 
@@ -77,12 +83,21 @@ def missing_model_folder(context: Context) -> Iterator[Finding]:
         folder = local_folder(base.path)
         where = ("base_models", key, "path")
         help_text = "check the path and its permissions"
-        if folder is None:
+        if folder is None and _is_file(base.path):
+            yield Finding(where, f"{base.path} is a file, not a model folder", WHAT_A_PATH_IS)
+        elif folder is None:
             yield Finding(where, f"model folder {base.path} does not exist", help_text)
         elif not _has_settings(folder):
             yield Finding(
                 where, f"{base.path}/config.json does not exist: this is no model folder", help_text
             )
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).expanduser().is_file()
+    except (OSError, RuntimeError):
+        return False
 
 
 def _has_settings(folder: Path) -> bool:

@@ -46,9 +46,11 @@ def main():
     path.write_text(tomlkit.dumps(document))
     (ROOT / "constraints.txt").write_text("".join(line + "\n" for line in lines))
     subprocess.run(["uv", "lock"], cwd=ROOT, check=True)
-    # pip cannot drop a dependency, so it gets the whole list and `--no-deps`.
+    # pip cannot drop a dependency, so it gets the whole list and `--no-deps`. torchvision and torchaudio are
+    # not needed for text, and fail beside another build of torch than the one they were made for.
     export = "uv export --extra cpu --no-emit-project --no-hashes --no-annotate --no-header --quiet"
-    command = [*export.split(), "--output-file", "requirements-cpu.txt"]
+    left_out = "--no-emit-package torchvision --no-emit-package torchaudio"
+    command = [*export.split(), *left_out.split(), "--output-file", "requirements-cpu.txt"]
     subprocess.run(command, cwd=ROOT, check=True)
     print(f"pinned {len(lines)} versions")
 

@@ -32,6 +32,11 @@ test-slow *ARGS:
 # Measure; prints numerator, denominator, ratio
 bench:
     {{env}} python -m benchmarks.lint_cold
+    {{env}} python -m benchmarks.documents
+
+# Mutated real files through convert, show and lint; prints the counts of inputs, tracebacks and hangs
+fuzz MINUTES="1" *ARGS:
+    {{env}} python -m benchmarks.fuzz --minutes {{MINUTES}} {{ARGS}}
 
 # The main job
 quickstart:

@@ -16,27 +16,39 @@ from pettingllms.errors import Interrupted, PettingLLMsError, UsageError
 from pettingllms.registry import closest
 
 VERBS = {
+    "new": "pettingllms.cli.new:new",
+    "convert": "pettingllms.cli.convert:convert",
     "lint": "pettingllms.cli.lint:lint",
     "check": "pettingllms.cli.lint:lint",
     "show": "pettingllms.cli.show:show",
+    "explain": "pettingllms.cli.explain:explain",
+    "diff": "pettingllms.cli.diff:diff",
+    "set": "pettingllms.cli.set:set_values",
     "schema": "pettingllms.cli.schema:schema",
     "rule": "pettingllms.cli.rule:rule",
+    "import": "pettingllms.cli.import_:import_",
     "train": "pettingllms.cli.train:train",
     "sweep": "pettingllms.cli.sweep:app",
     "doctor": "pettingllms.cli.doctor:doctor",
 }
 SUMMARIES = {
+    "new": "Write a commented experiment from a shipped preset.",
+    "convert": "Convert YAML to TOML or back, nothing lost.",
     "lint": "Check experiment files, and every cell of their sweeps.",
     "check": "The same as lint.",
     "show": "Print an experiment after overrides, or with all references resolved.",
+    "explain": "Print where a value comes from: every layer that touched it.",
+    "diff": "Print what differs between two experiments or runs.",
+    "set": "Change values in a file; everything else stays as it is.",
     "schema": "Print a JSON Schema.",
     "rule": "Print a rule's page, or the list of rules.",
+    "import": "Make one TOML of a launch script, a Hydra command line or a sweep file.",
     "train": "Run one trial, each swept value at its default.",
     "sweep": "Run a study over the swept values.",
     "doctor": "Show what is installed and what a trial could use here.",
 }
 NOT_AVAILABLE = (
-    "new", "convert", "explain", "diff", "set", "import", "plan", "eval", "export", "runs", "report", "view",
+    "plan", "eval", "export", "runs", "report", "view",
 )  # fmt: skip
 
 

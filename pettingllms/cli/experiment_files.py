@@ -1,11 +1,15 @@
-"""Which TOML files of a folder are experiments."""
+"""Which TOML and YAML files of a folder are experiments."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+from collections import Counter
 from pathlib import Path
+
+from pettingllms.documents.files import MAX_BYTES
+from pettingllms.documents.read import is_yaml
 
 _log = logging.getLogger(__name__)
 SECTIONS = (
@@ -18,47 +22,58 @@ SECTIONS = (
     "training",
     "models",
 )
-_SCHEMA = re.compile(r"^#:schema\s+(\S+)", re.MULTILINE)
-_SECTION = re.compile(rf"^\s*\[\s*(?:{'|'.join(SECTIONS)})\s*[.\]]", re.MULTILINE)
-_ROOT_KEY = re.compile(rf"^\s*(?:format|{'|'.join(SECTIONS)})\s*[.=]", re.MULTILINE)
+_NAMES = rf"(?:format|{'|'.join(SECTIONS)})"
+_SCHEMA = re.compile(r"^#(?::schema|[ \t]*yaml-language-server:[ \t]*\$schema=)[ \t]*(\S+)", re.MULTILINE)
+_FRAGMENT = re.compile(r"^#[ \t]*@package\b", re.MULTILINE)
 _FIRST_HEADER = re.compile(r"^\s*\[", re.MULTILINE)
+_TOML_SECTION = re.compile(rf"^\s*\[\s*(?:{'|'.join(SECTIONS)})\s*[.\]]", re.MULTILINE)
+_TOML_ROOT_KEY = re.compile(rf"^\s*(?:{_NAMES}\s*[.=]|defaults\s*=\s*\[)", re.MULTILINE)
+_YAML_ROOT_KEY = re.compile(rf"^(?:{_NAMES}[ \t]*:(?=\s|\Z)|defaults[ \t]*:\s*[\[-])", re.MULTILINE)
+_FORMATS = {".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 
 
 def experiments_in(folder: Path) -> list[Path]:
-    """The experiment files below `folder`, in order of name; the other TOML files are counted aloud.
+    """The experiment files below `folder`, in order of name; the other TOML and YAML files are counted aloud.
 
     Hidden folders are left out.
     """
     found: list[Path] = []
-    others = 0
+    others: Counter[str] = Counter()
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.endswith(".toml"):
-                file = Path(parent) / name
-                if is_experiment(file):
-                    found.append(file)
-                else:
-                    others += 1
+            file = Path(parent) / name
+            kind = _FORMATS.get(file.suffix.lower())
+            if kind is not None and is_experiment(file):
+                found.append(file)
+            elif kind is not None:
+                others[kind] += 1
     if others or not found:
-        skipped = f"{others} other TOML file{'s' * (others != 1)} skipped"
-        _log.info("%s: %d experiment%s, %s", folder, len(found), "s" * (len(found) != 1), skipped)
+        skipped = [f"{count} other {kind} file{'s' * (count != 1)}" for kind, count in sorted(others.items())]
+        words = " and ".join(skipped) or "no other TOML or YAML file"
+        _log.info("%s: %d experiment%s, %s skipped", folder, len(found), "s" * (len(found) != 1), words)
     return found
 
 
 def is_experiment(file: Path) -> bool:
-    """True where the text names the experiment schema, `format`, or a documented section.
+    """True where the text names the experiment schema, `format`, a documented section or a `defaults` list.
 
     The text is searched, not parsed, so that a file with a syntax error is still found. A file
-    that cannot be read counts as one: the check says why.
+    that cannot be read counts as one: the check says why. One that says by `# @package` where it
+    is mounted is a part of experiments, and none itself.
     """
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        with file.open(encoding="utf-8-sig", errors="replace") as opened:
+            text = opened.read(MAX_BYTES)
     except OSError:
         return True
     schema = _SCHEMA.search(text)
     if schema is not None:
         return schema.group(1).endswith("experiment.schema.json")
+    if _FRAGMENT.search(text):
+        return False
+    if is_yaml(file):
+        return bool(_YAML_ROOT_KEY.search(text))
     header = _FIRST_HEADER.search(text)
     root = text[: header.start()] if header else text
-    return bool(_ROOT_KEY.search(root) or _SECTION.search(text))
+    return bool(_TOML_ROOT_KEY.search(root) or _TOML_SECTION.search(text))

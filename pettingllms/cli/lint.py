@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pettingllms.cli.arguments import Overlays, Sets
 from pettingllms.cli.experiment_files import experiments_in
 from pettingllms.errors import UsageError
 from pettingllms.lint.diagnostic import Diagnostic, Severity
@@ -24,10 +25,8 @@ def lint(
         list[Path],
         typer.Argument(metavar="PATH...", help="Files, folders, or - for stdin.", show_default=False),
     ],
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", metavar="K=V", help="Override a value; repeatable.", show_default=False),
-    ] = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
     output_format: Annotated[Format, typer.Option("--format", help="Form of the output.")] = "text",
     fail_on: Annotated[FailOn, typer.Option(help="Least severity that gives exit code 1.")] = "warning",
     here: Annotated[bool, typer.Option("--here", help="Check against this machine too.")] = False,
@@ -46,7 +45,7 @@ def lint(
     facts = Facts.here() if here else None
     reports = []
     for path, text in read_paths(paths):
-        report = check_experiment(path, sets or (), facts=facts, text=text)
+        report = check_experiment(path, sets or (), facts=facts, text=text, overlays=overlays or ())
         reports.append(report.filtered(selected, ignored))
     diagnostics = [found for report in reports for found in report.diagnostics]
     typer.echo(_formatted(diagnostics, output_format), nl=False)
@@ -104,8 +103,8 @@ def read_paths(paths: list[Path]) -> list[tuple[Path, str | None]]:
 
 
 def _stdin() -> str:
+    from pettingllms.documents.files import decode
     from pettingllms.documents.source import DocumentError
-    from pettingllms.documents.toml import decode
     from pettingllms.errors import RefusedError
 
     try:

@@ -1,57 +1,96 @@
-"""`pettingllms show`: an experiment after overrides, or fully resolved."""
+"""`pettingllms show`: an experiment after composition and overrides, or fully resolved."""
 
 from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pettingllms.cli.arguments import File, Overlays, Sets, Words
+
+if TYPE_CHECKING:
+    from pettingllms.documents.source import Finding
+
+Form = Literal["toml", "yaml", "json"]
+
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file.", show_default=False)],
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[K=V]...", help="Overrides, as with --set.", show_default=False),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", metavar="K=V", help="Override a value; repeatable.", show_default=False),
-    ] = None,
+    file: File,
+    words: Words = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
     resolved: Annotated[
         bool, typer.Option("--resolved", help="With references replaced and swept values at their default.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    form: Annotated[Form, typer.Option("--as", help="Form of the output.")] = "toml",
+    json: Annotated[bool, typer.Option("--json", help="The same as --as json.")] = False,
 ) -> None:
-    """Print an experiment after overrides; with --resolved, what a plain run uses."""
-    from json import dumps
+    """Print an experiment after its defaults list and overrides; with --resolved, what a plain run uses.
 
+    What is wrong with the file goes to standard error; the rest of it is printed all the same. Values
+    that come from environment variables are shown as references, and those of keys that look like
+    secrets are left out.
+    """
+    from pettingllms.compose.secrets import redacted
+    from pettingllms.compose.untyped import read_untyped
+    from pettingllms.config.on_demand import SchemaOnDemand
+    from pettingllms.documents.source import DocumentError
+
+    overrides = [*(sets or []), *(words or [])]
+    try:
+        found = read_untyped(file, overrides, schema=SchemaOnDemand(), overlays=overlays or ())
+    except DocumentError as error:
+        raise typer.Exit(_complain_unread(error)) from None
+    if found.composition.complete:
+        data = found.resolution.data if resolved else found.composition.tree.data
+        tree = redacted(data, found.resolution if resolved else None)
+        typer.echo(_written(tree, "json" if json else form), nl=False)
+    raise typer.Exit(_complain(found.findings, file, overrides, overlays or ()))
+
+
+def _written(tree: dict[str, Any], form: Form) -> str:
+    if form == "json":
+        from json import dumps
+
+        return dumps(_plain(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if form == "yaml":
+        from pettingllms.sweep.trial import yaml_text
+
+        return yaml_text(tree)
     from pettingllms.config.load import trial_toml
 
-    tree = experiment_tree(file, [*(sets or []), *(words or [])], resolved=resolved)
-    if json:
-        typer.echo(dumps(_plain(tree), indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        typer.echo(trial_toml(tree), nl=False)
+    return trial_toml(tree)
 
 
-def experiment_tree(file: Path, overrides: list[str], *, resolved: bool) -> dict[str, Any]:
-    """The tree to print. Errors are printed to stderr and end the command."""
+def _complain(findings: Sequence[Finding], file: Path, overrides: list[str], overlays: Sequence[Path]) -> int:
+    """Write the errors among `findings` to standard error; return the exit code."""
+    if not findings:
+        return 0
+    from pettingllms.config.load import draft_experiment
     from pettingllms.lint.diagnostic import Severity
-    from pettingllms.lint.engine import check_experiment
+    from pettingllms.lint.engine import Report, diagnose
+
+    draft = draft_experiment(file, overrides, overlays=overlays)
+    found = diagnose(draft, findings, {}, {})
+    return _write(Report(tuple(one for one in found if one.severity is Severity.ERROR)))
+
+
+def _complain_unread(error: Any) -> int:
+    from pettingllms.lint.engine import unread
+
+    return _write(unread(error))
+
+
+def _write(report: Any) -> int:
     from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
 
-    report = check_experiment(file, overrides)
-    if report.experiment is not None and resolved:
-        return report.experiment.resolved
-    if report.draft is not None and not resolved:
-        return report.draft.tree.data
-    errors = [found for found in report.diagnostics if found.severity is Severity.ERROR]
-    written = format_coloured(errors) if wants_colour(sys.stderr) else format_text(errors)
-    typer.echo(written, err=True, nl=False)
-    raise typer.Exit(report.exit_code())
+    form = format_coloured if wants_colour(sys.stderr) else format_text
+    typer.echo(form(report.diagnostics), err=True, nl=False)
+    return int(report.exit_code())
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from pettingllms.cli.train import File, Json, Output, Sets, Words
+from pettingllms.cli.arguments import File, Overlays, Sets, Words
+from pettingllms.cli.train import Json, Output
 from pettingllms.errors import UsageError
 
 app = typer.Typer(
@@ -21,13 +22,18 @@ NOT_AVAILABLE = ("plan", "status", "retry", "best", "export", "worker")
 
 @app.command()
 def run(
-    file: File, words: Words = None, sets: Sets = None, output: Output = Path("outputs"), json: Json = False
+    file: File,
+    words: Words = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
+    output: Output = Path("outputs"),
+    json: Json = False,
 ) -> None:
     """Run every combination of the swept values and show the best."""
     from pettingllms.sweep.start import start_sweep
 
     overrides = [*(sets or []), *(words or [])]
-    raise typer.Exit(start_sweep(file, overrides, output, as_json=json))
+    raise typer.Exit(start_sweep(file, overrides, output, as_json=json, overlays=overlays or ()))
 
 
 def _refuse(context: typer.Context) -> None:

@@ -7,24 +7,22 @@ from typing import Annotated
 
 import typer
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file.", show_default=False)]
-Words = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="K=V", help="Overrides, as with --set.", show_default=False),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="K=V", help="Override a value; repeatable.", show_default=False),
-]
+from pettingllms.cli.arguments import File, Overlays, Sets, Words
+
 Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 def train(
-    file: File, words: Words = None, sets: Sets = None, output: Output = Path("outputs"), json: Json = False
+    file: File,
+    words: Words = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
+    output: Output = Path("outputs"),
+    json: Json = False,
 ) -> None:
     """Run one trial of an experiment, each swept value at its default."""
     from pettingllms.sweep.start import start_training
 
     overrides = [*(sets or []), *(words or [])]
-    raise typer.Exit(start_training(file, overrides, output, as_json=json))
+    raise typer.Exit(start_training(file, overrides, output, as_json=json, overlays=overlays or ()))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pettingllms.compose.special_values import special_kind
-from pettingllms.compose.tree import MISSING, Tree, get
+from pettingllms.compose.special_values import NULL, special_kind
+from pettingllms.compose.tree import COMMAND_LINE, MISSING, Tree, get, is_section
 from pettingllms.documents.scan import MAX_DEPTH
 from pettingllms.documents.source import Finding, KeyPath, Place, Source, Span, dotted
 from pettingllms.documents.toml import too_large
 
 INVALID, UNKNOWN_KEY = "PLM009", "PLM003"
-COMMAND_LINE = "<command line>"
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _PATH = re.compile(rf"{_KEY}(?:\.{_KEY})*")
 
@@ -98,7 +98,7 @@ def parse_override(text: str) -> Override:
         raise _refuse(text, 1, len(text), f"{text!r} is not an override", "write it as key=value")
     if _PATH.fullmatch(key) is None:
         group = re.search(r"[@/]", key)
-        message = "config groups are not available in this version" if group else f"{key!r} is not a key"
+        message = f"there is no config group {key}" if group else f"{key!r} is not a key"
         raise _refuse(text, start + 1, max(len(key), 1), message, "write section.key=value")
     path = tuple(word.strip("\"'") for word in re.findall(_KEY, key))
     if len(path) > MAX_DEPTH:
@@ -119,18 +119,18 @@ def _fault(
 
 
 def _apply(tree: Tree, override: Override, schema: Schema) -> None:
-    path, current = override.path, get(tree.data, override.path)
-    kinds = schema.kinds(path)
+    path, kinds = override.path, schema.kinds(override.path)
     _check_parents(tree, override)
+    current = get(tree.data, path)
     if kinds is None and current is MISSING:
         message = f"there is no key {dotted(path)}"
         raise _fault(override, message, schema.advice(path, tree.data), UNKNOWN_KEY)
     if override.operation == "~":
         if current is MISSING:
             raise _fault(override, f"{dotted(path)} is not set, so it cannot be deleted", None)
-        tree.delete(path)
+        tree.delete(path, override.source, override.key_span)
         return
-    if override.operation == "+" and current is not MISSING:
+    if override.operation == "+" and current not in (MISSING, None) and not isinstance(current, (dict, list)):
         help_text = f"to change it write {dotted(path)}=…"
         raise _fault(override, f"{dotted(path)} is already set", help_text)
     value = read_value(override.value, path, schema)
@@ -149,8 +149,9 @@ def _spans(override: Override) -> tuple[Source, Span, Span]:
 def _check_parents(tree: Tree, override: Override) -> None:
     for length in range(1, len(override.path)):
         parent = get(tree.data, override.path[:length])
-        if parent is MISSING:
+        if parent is MISSING or parent is None:
             return
+        parent = tree.expand_reference(override.path[:length], parent)
         if special_kind(parent) == "sweep" and length + 1 <= len(override.path):
             raise _fault(
                 override,
@@ -172,7 +173,7 @@ def _appended(override: Override, current: Any, value: Any, schema: Schema) -> l
 
 
 def _change(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | None) -> None:
-    section = kinds == frozenset({"table"})
+    section = kinds == frozenset({"table"}) or is_section(get(tree.data, override.path))
     special = special_kind(value) is not None
     reference = isinstance(value, str) and "${" in value
     if section and not isinstance(value, dict) and not reference and value is not None:
@@ -180,7 +181,7 @@ def _change(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | 
         raise _fault(
             override,
             f"{name} is a section; {override.text} would replace it by one value",
-            f"set its keys: {name}.key=value",
+            f"set its keys: {name}.key=value; no config group is called {name}",
             at_key=False,
         )
     if isinstance(value, dict) and not special:
@@ -191,9 +192,8 @@ def _change(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | 
 
 def _merge(tree: Tree, override: Override, path: KeyPath, value: Any) -> None:
     """Set `value` at `path`: tables merge key by key, everything else replaces."""
-    current = get(tree.data, path)
-    plain = isinstance(value, dict) and special_kind(value) is None
-    if plain and isinstance(current, dict) and special_kind(current) is None:
+    current = tree.expand_reference(path, get(tree.data, path))
+    if is_section(value) and is_section(current):
         for key, item in value.items():
             _merge(tree, override, (*path, key), item)
     else:
@@ -204,11 +204,18 @@ def read_value(text: str, path: KeyPath, schema: Schema) -> Any:
     """Read `text` as TOML where that gives what the schema wants at `path`, else as plain text."""
     kinds = schema.kinds(path) or frozenset({"text", "integer", "number", "boolean", "list", "table"})
     text = text.strip()
-    parsed: Any = {"null": True} if text == "null" else _parse(text)
+    parsed: Any = dict(NULL) if text.lower() == "null" else _parse(text)
     if isinstance(parsed, dict) and special_kind(parsed):
         return parsed
     if "list" in kinds and text.startswith("[") and text.endswith("]"):
         return _read_list(text, path, schema)
+    if parsed is MISSING and "table" in kinds and text.startswith("{") and text.endswith("}"):
+        return _read_table(text, path, schema)
+    return _typed(text, parsed, kinds)
+
+
+def _typed(text: str, parsed: Any, kinds: frozenset[str]) -> Any:
+    """What `text`, read as the TOML value `parsed`, is where only `kinds` may stand."""
     if "text" in kinds and "integer" not in kinds:
         return parsed if isinstance(parsed, str) else text
     if parsed is MISSING:
@@ -233,7 +240,8 @@ def _parse(text: str) -> Any:
     except (ValueError, RecursionError):
         return MISSING
     sound = len(data) == 1 and _depth(data) <= MAX_DEPTH and not any(too_large(data))
-    return data["v"] if sound else MISSING
+    # No key of an experiment is a date: what looks like one is a name.
+    return data["v"] if sound and not isinstance(data["v"], (datetime.date, datetime.time)) else MISSING
 
 
 def _depth(value: Any) -> int:
@@ -247,6 +255,21 @@ def _read_list(text: str, path: KeyPath, schema: Schema) -> Any:
     if items is None or len(path) >= MAX_DEPTH:
         return text
     return [read_value(item, (*path, index), schema) for index, item in enumerate(items)]
+
+
+def _read_table(text: str, path: KeyPath, schema: Schema) -> Any:
+    """Read `{a: 1, b: {c: x}}` as Hydra writes it; text that is no such table stays text."""
+    items = _split(text[1:-1])
+    if items is None or len(path) >= MAX_DEPTH:
+        return text
+    table: dict[str, Any] = {}
+    for item in items:
+        match = re.fullmatch(rf"\s*({_KEY})\s*:(.*)", item, re.DOTALL)
+        if match is None:
+            return text
+        key = match.group(1).strip("\"'")
+        table[key] = read_value(match.group(2), (*path, key), schema)
+    return table
 
 
 def _split(text: str) -> list[str] | None:

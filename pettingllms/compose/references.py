@@ -1,243 +1,204 @@
-"""`${a.b.c}`: references to other values of the same tree, each fault kept to its own string."""
+"""`${…}`: references to other values of the same tree, each fault kept to its own string."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping
 from typing import Any
 
-from pettingllms.compose.tree import MISSING, get
+from pettingllms.compose.evaluation import (
+    CYCLE,
+    NOT_AVAILABLE,
+    UNKNOWN,
+    BrokenError,
+    Evaluator,
+    Marks,
+    Outcome,
+)
+from pettingllms.compose.reference_grammar import GrammarError, parse_text
+from pettingllms.compose.resolution import Fallback, Resolution, get_through, source_of, spread
+from pettingllms.compose.tree import get
 from pettingllms.documents.source import Finding, KeyPath, dotted
-from pettingllms.registry import closest
 
-UNKNOWN, CYCLE, NOT_AVAILABLE = "PLM201", "PLM202", "PLM203"
+__all__ = ["UNKNOWN", "Fallback", "Resolution", "get_through", "resolve_references", "source_of"]
+
 MAX_CHAIN = 64
 MAX_DEPTH = 64
-MAX_TEXT = 1_000_000
 MAX_VALUES = 100_000
+# Frames of the interpreter's stack that resolving may take, of the 1000 that there are.
+MAX_FRAMES = 700
 
 
-@dataclass(slots=True)
-class Resolution:
-    """A tree without references, and what is known about them.
+def resolve_references(data: dict[str, Any], environment: Mapping[str, str] | None = None) -> Resolution:
+    r"""Return `data` with every reference replaced by the value it stands for, as OmegaConf resolves it.
 
-    `origins`: path of each value that is one whole reference → path of what it refers to.
-    `broken`: paths whose reference failed; their text is still in `data`.
+    A string that is one reference takes the value itself, whole sections too; inside a longer string
+    the value is written as text. Paths are absolute, and relative with leading dots, from where the
+    string is written. `\${` is a plain `${`. Unlike OmegaConf, a section in a longer text is a fault.
+    `environment`: what `oc.env` reads, the process's own by default.
     """
-
-    data: dict[str, Any] = field(default_factory=dict)
-    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
-    broken: set[KeyPath] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)
-
-
-class _BrokenError(Exception):
-    """A reference has no value; its finding was recorded."""
-
-
-def resolve_references(data: dict[str, Any]) -> Resolution:
-    r"""Return `data` with every reference replaced by the value at its absolute path.
-
-    A string that is one reference takes the value itself, whole sections too; inside a longer
-    string the value is written as text. `\${` is a plain `${`.
-    """
-    resolver = _Resolver(data)
+    resolver = _Resolver(data, os.environ if environment is None else environment)
+    result = resolver.result
     try:
-        resolver.result.data = {key: resolver.node((key,), value) for key, value in data.items()}
+        result.data = resolver.node((), data)
     except RecursionError:
-        resolver.result.data = data
-        message = "references and sections are nested too deeply"
-        resolver.result.findings.append(Finding((), message, code=NOT_AVAILABLE))
-    return resolver.result
+        result.data = data
+        result.findings.append(Finding((), "sections are nested too deeply", code=NOT_AVAILABLE))
+    targets = {path: outcome.target for path, outcome in resolver.done.items() if outcome.target is not None}
+    secret = {path for path, outcome in resolver.done.items() if outcome.environment}
+    if secret or result.broken:
+        spread(data, result, targets, secret)
+        result.origins = {path: to for path, to in result.origins.items() if path not in result.broken}
+    return result
 
 
 class _Resolver:
-    def __init__(self, data: dict[str, Any]) -> None:
+    """Resolves strings on demand and each once; `done` and `contents` are by the path of the string."""
+
+    def __init__(self, data: dict[str, Any], environment: Mapping[str, str]) -> None:
         self.data = data
+        self.environment = environment
         self.result = Resolution()
-        self.done: dict[KeyPath, Any] = {}
+        self.done: dict[KeyPath, Outcome] = {}
+        self.contents: dict[KeyPath, tuple[Any, Marks]] = {}
         self.active: list[KeyPath] = []
+        self.marks = [Marks()]
+        self.evaluator = Evaluator(self)
+        self.frames = 0
         self.copied = 0
 
     def node(self, path: KeyPath, raw: Any) -> Any:
-        """The resolved value of `raw`, which stands at `path`."""
-        if isinstance(raw, dict):
-            return {key: self.node((*path, key), value) for key, value in raw.items()}
-        if isinstance(raw, list):
-            return [self.node((*path, index), value) for index, value in enumerate(raw)]
-        if not isinstance(raw, str) or "${" not in raw:
+        """The resolved value of `raw`, which is written at `path`."""
+        if isinstance(raw, str):
+            return self.leaf(path, raw) if "${" in raw else raw
+        if not isinstance(raw, dict | list):
             return raw
-        if path not in self.done:
-            self.done[path] = self.string(path, raw)
-        return self.done[path]
+        self.deeper(1)
+        resolved: Any = {} if isinstance(raw, dict) else [None] * len(raw)
+        for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
+            resolved[key] = self.node((*path, key), value)
+        self.frames -= 1
+        return resolved
 
-    def string(self, path: KeyPath, raw: str) -> Any:
+    def deeper(self, frames: int) -> None:
+        if self.frames + frames > MAX_FRAMES and self.active:
+            raise self.fault(self.active[-1], "references and sections are nested too deeply")
+        self.frames += frames
+
+    def leaf(self, path: KeyPath, raw: str) -> Any:
+        """The value of the string at `path`; the string itself where it is broken."""
+        frames = self.frames
+        try:
+            outcome = self.string(path, raw)
+            if path not in self.contents:
+                self.contents[path] = self.content(path, outcome)
+        except BrokenError:
+            self.frames = frames
+            if path in self.active:
+                raise
+            self.result.broken.add(path)
         if path in self.result.broken:
+            self.marks[-1].broken = True
             return raw
+        value, marks = self.contents[path]
+        self.marks[-1].add(marks)
+        return value
+
+    def string(self, path: KeyPath, raw: str) -> Outcome:
+        """What the string at `path` stands for, not yet looked into where that is a section."""
+        if path in self.result.broken:
+            raise BrokenError
+        if path not in self.done:
+            self.done[path] = self.evaluated(path, raw)
+        outcome = self.done[path]
+        self.marks[-1].environment |= outcome.environment
+        return outcome
+
+    def evaluated(self, path: KeyPath, raw: str) -> Outcome:
+        marks = self.enter(path)
+        frames = self.frames
+        try:
+            outcome = self.evaluator.evaluate(path, parse_text(raw))
+            if isinstance(outcome.value, dict | list):
+                self.measure(path, outcome.value)
+            if marks.broken:
+                raise BrokenError
+        except BrokenError:
+            self.result.broken.add(path)
+            raise
+        except GrammarError as error:
+            self.result.broken.add(path)
+            raise self.fault(path, str(error), error.help) from None
+        except RecursionError:
+            self.result.broken.add(path)
+            raise self.fault(path, "references are nested too deeply") from None
+        finally:
+            self.frames = frames
+            self.leave()
+        if outcome.asked is not None:
+            self.result.origins[path] = outcome.asked
+        return Outcome(outcome.value, outcome.target, outcome.asked, marks.environment)
+
+    def enter(self, path: KeyPath) -> Marks:
         if path in self.active:
             raise self.cycle(path)
+        if len(self.active) > MAX_CHAIN:
+            raise self.fault(self.active[-1], f"more than {MAX_CHAIN} references follow each other")
         self.active.append(path)
-        try:
-            return self.expand(path, raw)
-        except _BrokenError:
-            self.result.broken.add(path)
-            return raw
-        finally:
-            self.active.pop()
+        self.marks.append(Marks())
+        return self.marks[-1]
 
-    def expand(self, path: KeyPath, raw: str) -> Any:
-        parts = list(self.parse(path, raw))
-        if len(parts) == 1 and isinstance(parts[0], tuple):
-            target = parts[0]
-            value = self.lookup(path, target)
-            self.result.origins[path] = target
-            below = [broken for broken in self.result.broken if broken[: len(target)] == target]
-            self.result.broken.update((*path, *broken[len(target) :]) for broken in below)
+    def leave(self) -> None:
+        self.active.pop()
+        self.marks.pop()
+
+    def content(self, path: KeyPath, outcome: Outcome) -> tuple[Any, Marks]:
+        """The value that the string at `path` takes, resolved all through, and what was met in it."""
+        if outcome.target is None:
+            return outcome.value, Marks()
+        raw = get(self.data, outcome.target)
+        if not isinstance(raw, dict | list):
+            return raw, Marks()
+        if self.copied > MAX_VALUES:
+            raise BrokenError
+        marks = self.enter(path)
+        frames = self.frames
+        try:
+            self.deeper(3)
+            value = self.node(outcome.target, raw)
             self.measure(path, value)
-            return value
-        text = "".join(part if isinstance(part, str) else self.text_of(path, part) for part in parts)
-        if len(text) > MAX_TEXT:
-            raise self.fault(path, NOT_AVAILABLE, f"references here make more than {MAX_TEXT} characters")
-        return text
+        except RecursionError:
+            raise self.fault(path, "sections and references are nested too deeply") from None
+        finally:
+            self.frames = frames
+            self.leave()
+        return value, marks
 
     def measure(self, path: KeyPath, value: Any) -> None:
         """Refuse copies that together grow without bound: each reference may double what it copies."""
-        waiting = [(value, len(path))] if isinstance(value, (dict, list)) else []
+        waiting = [(value, len(path))]
         while waiting:
             item, depth = waiting.pop()
+            told = self.copied > MAX_VALUES
             self.copied += 1
+            if told:
+                raise BrokenError
             if self.copied > MAX_VALUES or depth > MAX_DEPTH:
                 limit = f"{MAX_VALUES} values" if depth <= MAX_DEPTH else f"{MAX_DEPTH} levels"
-                raise self.fault(path, NOT_AVAILABLE, f"the references of this file make more than {limit}")
-            if isinstance(item, (dict, list)):
+                raise self.fault(path, f"the references of this file make more than {limit}")
+            if isinstance(item, dict | list):
                 below = item.values() if isinstance(item, dict) else item
                 waiting.extend((child, depth + 1) for child in below)
 
-    def text_of(self, path: KeyPath, target: KeyPath) -> str:
-        value = self.lookup(path, target)
-        if isinstance(value, (dict, list)):
-            what = "section" if isinstance(value, dict) else "list"
-            message = f"{dotted(target)} is a {what}, which cannot be part of a text"
-            raise self.fault(path, NOT_AVAILABLE, message, "let the reference be the whole value")
-        return str(value)
-
-    def parse(self, path: KeyPath, raw: str) -> Iterator[str | KeyPath]:
-        """Split `raw` into plain texts and the paths that it refers to."""
-        position = 0
-        for match in re.finditer(r"(\\)?\$\{", raw):
-            if match.start() < position:
-                continue
-            if match.start() > position:
-                yield raw[position : match.start()]
-            if match.group(1):
-                yield "${"
-                position = match.end()
-                continue
-            end = _closing_brace(raw, match.end())
-            if end is None:
-                message = "a reference is not closed: } is missing"
-                raise self.fault(path, NOT_AVAILABLE, message, "write \\${ for the plain characters ${")
-            yield self.target(path, raw[match.end() : end].strip())
-            position = end + 1
-        if position < len(raw):
-            yield raw[position:]
-
-    def target(self, path: KeyPath, inside: str) -> KeyPath:
-        why = None
-        if "${" in inside:
-            why = "a reference inside a reference"
-        elif ":" in inside:
-            why = f"the resolver {inside.partition(':')[0]!r}"
-        elif inside.startswith("."):
-            why = "a relative reference"
-        if why is not None:
-            message = f"${{{inside}}}: {why} is not available in this version"
-            raise self.fault(path, NOT_AVAILABLE, message, "write the value, or a plain ${section.key}")
-        keys = re.sub(r"\[([^\[\].]+)\]", r".\1", inside).split(".")
-        if not all(keys):
-            message = f"${{{inside}}} is not a path of keys"
-            raise self.fault(path, NOT_AVAILABLE, message, "write it as ${section.key}")
-        return tuple(keys)
-
-    def lookup(self, path: KeyPath, keys: KeyPath) -> Any:
-        """The resolved value at `keys`, followed through references on the way."""
-        value: Any = self.data
-        where: KeyPath = ()
-        for depth, key in enumerate(keys):
-            part: str | int = key
-            if isinstance(value, list) and isinstance(key, str) and key.isdecimal():
-                part = int(key)
-            value = get(value, (part,))
-            if value is MISSING:
-                raise self.unknown(path, keys, depth)
-            where = (*where, part)
-            if isinstance(value, str) and "${" in value:
-                value = self.follow(where, value)
-        return self.follow(where, value)
-
-    def follow(self, where: KeyPath, value: Any) -> Any:
-        if len(self.active) > MAX_CHAIN:
-            message = f"more than {MAX_CHAIN} references follow each other"
-            raise self.fault(self.active[-1], NOT_AVAILABLE, message)
-        resolved = self.node(where, value)
-        if where in self.result.broken:
-            raise _BrokenError
-        return resolved
-
-    def cycle(self, where: KeyPath) -> _BrokenError:
+    def cycle(self, where: KeyPath) -> BrokenError:
         chain = self.active[self.active.index(where) :]
         self.result.broken.update(chain)
-        words = " → ".join(dotted(step) for step in [*chain, where])
-        return self.fault(where, CYCLE, f"references run in a circle: {words}", "give one of them a value")
+        words = " → ".join(dotted(at) for at in [*chain, where])
+        message = f"references run in a circle: {words}"
+        return self.fault(where, message, "give one of them a value", code=CYCLE)
 
-    def unknown(self, path: KeyPath, keys: KeyPath, depth: int) -> _BrokenError:
-        parent = get_through(self.data, keys[:depth])
-        near = closest(str(keys[depth]), [str(key) for key in parent]) if isinstance(parent, dict) else None
-        known = [*keys[:depth], near, *keys[depth + 1 :]] if near else None
-        suggestion = dotted(tuple(k for k in known if k is not None)) if known else None
-        if suggestion is None:
-            suggestion = closest(dotted(keys), [dotted(key) for key in _leaves(self.data)])
-        inside = dotted(keys)
-        message = f"${{{inside}}}: this file has no key {inside} (InterpolationKeyError)"
-        help_text = f"did you mean ${{{suggestion}}}?" if suggestion else "refer to a key that this file sets"
-        return self.fault(path, UNKNOWN, message, help_text)
-
-    def fault(self, path: KeyPath, code: str, message: str, help_text: str | None = None) -> _BrokenError:
+    def fault(
+        self, path: KeyPath, message: str, help_text: str | None = None, *, code: str = NOT_AVAILABLE
+    ) -> BrokenError:
         self.result.findings.append(Finding(path, message, help=help_text, code=code))
-        return _BrokenError()
-
-
-def source_of(path: KeyPath, origins: Mapping[KeyPath, KeyPath]) -> KeyPath:
-    """Follow references at or above `path` to where its value was written; `path` itself without any."""
-    for _ in range(len(origins)):
-        above = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in origins), None)
-        if above is None:
-            break
-        path = (*origins[above], *path[len(above) :])
-    return path
-
-
-def get_through(data: Any, keys: KeyPath) -> Any:
-    """Return the raw value at `keys`, where list items are named by their digits."""
-    for key in keys:
-        index = isinstance(data, list) and str(key).isdecimal()
-        data = get(data, (int(key) if index else key,))
-    return data
-
-
-def _closing_brace(text: str, start: int) -> int | None:
-    depth = 1
-    for position in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return position
-    return None
-
-
-def _leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, (*path, key))
-    else:
-        yield path
+        return BrokenError()

@@ -7,12 +7,24 @@ from typing import Any
 from pettingllms.documents.source import Finding, KeyPath
 
 MALFORMED = "PLM008"
+NULL = {"null": True}
 
 
 def special_kind(value: Any) -> str | None:
     """`null` or `sweep` where `value` is a table whose first key is that word."""
     first = next(iter(value), None) if isinstance(value, dict) else None
     return first if first in ("null", "sweep") else None
+
+
+def plain_nulls(value: Any) -> Any:
+    """Return `value` with None for each `{ null = true }` at or in it; tables of keys are left alone."""
+    if value == NULL and isinstance(value, dict):
+        return None
+    if isinstance(value, list):
+        return [plain_nulls(item) for item in value]
+    if special_kind(value) == "sweep":
+        return {key: plain_nulls(item) for key, item in value.items()}
+    return value
 
 
 def replace_special(
@@ -33,7 +45,7 @@ def _replace(value: Any, path: KeyPath, axes: dict[KeyPath, dict[str, Any]], fin
     # The root section [sweep] may itself hold a key `sweep` by mistake; it is not an axis.
     kind = special_kind(value) if path != ("sweep",) else None
     if kind == "null":
-        if value != {"null": True}:
+        if value != NULL:
             findings.append(
                 Finding(path, "a null is written { null = true }, and nothing else", code=MALFORMED)
             )

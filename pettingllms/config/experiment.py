@@ -40,8 +40,8 @@ class ExperimentConfig(ConfigModel):
 
     format: Annotated[int, Only(1)] = 1
     """Version of this file format."""
-    defaults: Annotated[list[Any], Only()] = Field(default_factory=list)
-    """Files that this one builds on."""
+    defaults: list[str | dict[str, str | list[str] | None]] = Field(default_factory=list)
+    """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
     plugins: Annotated[list[str], Only()] = Field(default_factory=list)
     """Files or modules with own environments and agents."""
     specialization: Annotated[Literal["prompt", "lora", "full"], Only("lora")] = "lora"

@@ -10,16 +10,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pettingllms.compose.overrides import apply_overrides
-from pettingllms.compose.references import Resolution, resolve_references
+from pettingllms.compose.compose import compose
+from pettingllms.compose.mounted import mounted_findings
+from pettingllms.compose.references import resolve_references
+from pettingllms.compose.resolution import Resolution
+from pettingllms.compose.stored import stored_tree
 from pettingllms.compose.special_values import replace_special
-from pettingllms.compose.tree import MISSING, Tree, get
+from pettingllms.compose.tree import MISSING, Tree, get, with_values
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema, refused_keys
+from pettingllms.config.recognise import not_an_experiment
 from pettingllms.config.shape import AXIS, MISSING_KEY, UNKNOWN, shape_findings, written
 from pettingllms.config.sweep import ChoiceAxis
+from pettingllms.documents.read import read_document
 from pettingllms.documents.source import Document, Finding, KeyPath, dotted
-from pettingllms.documents.toml import parse_toml, read_toml
 from pettingllms.errors import RefusedError
 
 NOT_AVAILABLE, EMPTY = "PLM007", "PLM010"
@@ -36,10 +40,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class LoadedExperiment:
-    """A valid file: `resolved` and `config` hold the defaults of its axes.
+    """A valid file: `resolved`, `stored` and `config` hold the defaults of its axes.
 
     `resolved` is what the file and the overrides set, references replaced; defaults of the
-    schema are in `config` only.
+    schema are in `config` only. `stored` is the same as it may be written to files: values that
+    come from environment variables are still references.
     """
 
     path: Path
@@ -47,16 +52,23 @@ class LoadedExperiment:
     overrides: tuple[str, ...]
     axes: tuple[Axis, ...]
     resolved: dict[str, Any]
+    stored: dict[str, Any]
     config: ExperimentConfig
 
 
 @dataclass(slots=True)
 class Draft:
-    """A document after overrides; its swept values are not chosen and its references not resolved."""
+    """A composed file after overrides; its swept values are not chosen and its references not resolved.
+
+    `documents`: every file that it was composed of, the main file first. `complete` is False where
+    it is not worth looking further: a file is missing, or this is no experiment.
+    """
 
     path: Path
     text: str
     overrides: tuple[str, ...]
+    documents: tuple[Document, ...]
+    complete: bool
     tree: Tree
     axes: tuple[Axis, ...]
     findings: list[Finding]
@@ -67,32 +79,59 @@ class Draft:
 class Typed:
     """One cell: its resolved tree, its typed form where there is one, and the faults.
 
-    `dropped`: paths that were left out of `config` because they are faulty.
+    `stored`: the tree as it may be written to files; `secrets`: texts of environment variables that
+    must not be shown, with the variables' names. `dropped`: paths that were left out of `config`
+    because they are faulty.
     """
 
     data: dict[str, Any]
+    stored: dict[str, Any]
     config: ExperimentConfig | None
     findings: list[Finding]
+    secrets: Mapping[str, str] = field(default_factory=dict)
     origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
     dropped: set[KeyPath] = field(default_factory=set)
 
 
-def draft_experiment(path: Path, overrides: Sequence[str] = (), text: str | None = None) -> Draft:
-    """Read `path` (or `text` in its place) and apply `overrides`. Raises DocumentError."""
-    document = read_toml(path) if text is None else parse_toml(text, path)
-    return draft_document(document, overrides)
+def draft_experiment(
+    path: Path, overrides: Sequence[str] = (), text: str | None = None, overlays: Sequence[Path] = ()
+) -> Draft:
+    """Compose `path` (or `text` in its place) with `overlays` and `overrides`, and find its axes.
 
-
-def draft_document(document: Document, overrides: Sequence[str] = ()) -> Draft:
-    """Apply `overrides` to `document`, and find its axes."""
-    tree = Tree.of(document)
-    findings = []
-    if not tree.data and not overrides:
-        findings.append(Finding((), "the file sets no key", help="start from an example", code=EMPTY))
-    findings += apply_overrides(tree, overrides, ExperimentSchema())
+    Raises DocumentError.
+    """
+    composed = compose(path, overrides, schema=ExperimentSchema(), text=text, overlays=overlays)
+    tree, findings, complete = composed.tree, composed.findings, composed.complete
+    if complete and not findings:
+        if not tree.data:
+            findings.append(Finding((), "the file sets no key", help="start from an example", code=EMPTY))
+        other = not_an_experiment(tree)
+        findings += [other] if other else []
+        complete = not findings
     tree.data, tables, malformed = replace_special(tree.data)
     findings += malformed
-    axes, faulty = [], set()
+    axes, faulty, faults = _axes_of(tables)
+    main = composed.documents[0]
+    return Draft(
+        main.path,
+        main.text,
+        tuple(overrides),
+        composed.documents,
+        complete,
+        tree,
+        axes,
+        [*findings, *faults],
+        faulty,
+    )
+
+
+def _axes_of(
+    tables: Mapping[KeyPath, dict[str, Any]],
+) -> tuple[tuple[Axis, ...], frozenset[KeyPath], list[Finding]]:
+    """The axes that sweep tables make, the paths of those that make none, and why."""
+    axes: list[Axis] = []
+    faulty: set[KeyPath] = set()
+    findings: list[Finding] = []
     for path, table in tables.items():
         faults = _axis_findings(path, table, tables)
         findings += faults
@@ -100,9 +139,7 @@ def draft_document(document: Document, overrides: Sequence[str] = ()) -> Draft:
             faulty.add(path)
         else:
             axes.append(Axis(path, tuple(table["values"]), table["default"]))
-    return Draft(
-        document.path, document.text, tuple(overrides), tree, tuple(axes), findings, frozenset(faulty)
-    )
+    return tuple(axes), frozenset(faulty), findings
 
 
 def _axis_findings(path: KeyPath, table: dict[str, Any], tables: Mapping[KeyPath, Any]) -> list[Finding]:
@@ -133,18 +170,10 @@ def _as_axis_fault(finding: Finding) -> Finding:
 
 def choose(draft: Draft, values: Mapping[KeyPath, Any]) -> Resolution:
     """Put `values` in the place of their axes, and resolve all references."""
-    data = _with_values(draft.tree.data, (), values) if values else draft.tree.data
-    return resolve_references(data)
-
-
-def _with_values(node: Any, path: KeyPath, values: Mapping[KeyPath, Any]) -> Any:
-    if path in values:
-        return values[path]
-    if isinstance(node, dict):
-        return {key: _with_values(value, (*path, key), values) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_with_values(value, (*path, index), values) for index, value in enumerate(node)]
-    return node
+    data = with_values(draft.tree.data, values)
+    resolution = resolve_references(data)
+    resolution.findings = mounted_findings(draft.tree, resolution)
+    return resolution
 
 
 def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) -> Typed:
@@ -172,7 +201,8 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
     for path, mark in refused_keys(resolution.data):
         if not _explained(path, dropped):
             findings.append(_refused(path, mark.values, resolution.data))
-    return Typed(resolution.data, config, findings, resolution.origins, dropped)
+    stored = stored_tree(resolution)
+    return Typed(resolution.data, stored, config, findings, resolution.secrets, resolution.origins, dropped)
 
 
 def _whole_list(path: KeyPath) -> KeyPath:
@@ -224,15 +254,25 @@ def loaded(draft: Draft, typed: Typed) -> LoadedExperiment:
     """The experiment of a draft that was typed without fault."""
     if typed.config is None or typed.findings:
         raise RefusedError(f"{draft.path}: the experiment has faults", help="lint it")
-    return LoadedExperiment(draft.path, draft.text, draft.overrides, draft.axes, typed.data, typed.config)
+    return LoadedExperiment(
+        draft.path, draft.text, draft.overrides, draft.axes, typed.data, typed.stored, typed.config
+    )
 
 
 def read_trial(path: Path) -> ExperimentConfig:
-    """Read a `trial.toml`. Raises DocumentError, or RefusedError where it is not a resolved experiment."""
-    document = read_toml(path)
+    """Read a `trial.toml`; its references to environment variables are resolved here.
+
+    Raises DocumentError, or RefusedError where it is not a resolved experiment.
+    """
+    document = read_document(path)
     data, axes, malformed = replace_special(document.data)
     if axes or malformed:
         raise RefusedError(f"{path}: a trial holds no swept value", help="write it with trial_toml")
+    resolution = resolve_references(data)
+    for finding in resolution.findings:
+        place = Tree.of(document).place(finding.path)
+        raise RefusedError(f"{place}: {finding.message}", help=finding.help)
+    data = resolution.data
     try:
         return ExperimentConfig.model_validate(data)
     except ValidationError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pettingllms.errors import PettingLLMsError
 
@@ -25,6 +26,23 @@ class Span:
 
 
 START = Span(1, 1, 1, 1)
+
+
+class Lines:
+    """From an index of a text to its line and column; a line ends with a line feed."""
+
+    def __init__(self, text: str) -> None:
+        self._newlines = [match.start() for match in re.finditer("\n", text)]
+
+    def point(self, index: int) -> tuple[int, int]:
+        """Return the line and column of the character at `index`."""
+        line = bisect.bisect_left(self._newlines, index)
+        start = self._newlines[line - 1] + 1 if line else 0
+        return line + 1, index - start + 1
+
+    def span(self, start: int, end: int) -> Span:
+        """Return the span of the characters from `start` to before `end`."""
+        return Span(*self.point(start), *self.point(end))
 
 
 @lru_cache(maxsize=8)
@@ -75,12 +93,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text that was read: its data, and for every key path the spans of key and value."""
+    """A text that was read: its data, and for every key path the spans of key and value.
+
+    `text` has its line ends as written and no byte order mark; `bom` says that the file began
+    with one. A null is None in YAML data, and still the table `{"null": True}` in TOML data.
+    `notes`: findings that do not stop the reading, each with its place.
+    """
 
     path: Path
     text: str
     data: dict[str, Any]
     spans: Mapping[KeyPath, tuple[Span, Span]] = field(repr=False)
+    format: Literal["toml", "yaml"] = "toml"
+    bom: bool = False
+    notes: tuple[Finding, ...] = ()
 
 
 class DocumentError(PettingLLMsError):

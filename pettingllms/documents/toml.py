@@ -8,20 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pettingllms.documents.files import SYNTAX, check_characters, fault
 from pettingllms.documents.scan import MAX_DEPTH, DuplicateKeyError, TooDeepError, scan
-from pettingllms.documents.source import (
-    START,
-    Document,
-    DocumentError,
-    Finding,
-    KeyPath,
-    Place,
-    Source,
-    Span,
-    dotted,
-)
-
-SYNTAX, UNREADABLE = "PLM001", "PLM002"
+from pettingllms.documents.source import Document, DocumentError, KeyPath, Source, Span, dotted
 
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SPELLINGS = {
@@ -33,62 +22,26 @@ _SPELLINGS = {
 }
 
 
-def read_toml(path: Path) -> Document:
-    """Read the TOML file at `path`. Raises DocumentError."""
-    if path.suffix.lower() in (".yaml", ".yml"):
-        raise _fault(UNREADABLE, path, "YAML is not read in this version", "write the experiment as TOML")
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            # A pipe or a device may have no end, or never begin.
-            raise _fault(UNREADABLE, path, "this is no regular file", "use - to read from a pipe")
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise _fault(UNREADABLE, path, "no such file", "check the spelling and the folder") from None
-    except IsADirectoryError:
-        raise _fault(UNREADABLE, path, "this is a folder, not a file", "name a .toml file in it") from None
-    except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise _fault(UNREADABLE, path, f"cannot read this file: {reason}", "check its permissions") from None
-    return parse_toml(decode(raw, path), path)
+def parse_toml(text: str, path: Path, bom: bool = False) -> Document:
+    """Return the document of `text`; `path` names it in diagnostics. Raises DocumentError.
 
-
-def decode(raw: bytes, path: Path) -> str:
-    """Return the text of `raw`. Raises DocumentError where it is not plain UTF-8."""
-    if raw.startswith(b"\xef\xbb\xbf"):
-        raise _fault(SYNTAX, path, "the file starts with a byte order mark", "save it as UTF-8 without BOM")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as cause:
-        good = raw[: cause.start].decode("utf-8")
-        line, column = good.count("\n") + 1, len(good) - good.rfind("\n")
-        text = raw.decode("utf-8", errors="replace")
-        raise DocumentError(
-            Finding(
-                (),
-                f"byte 0x{raw[cause.start]:02x} is not UTF-8",
-                help="save the file as UTF-8",
-                place=Place(Source(str(path), text), Span(line, column, line, column + 1)),
-                code=SYNTAX,
-            )
-        ) from None
-
-
-def parse_toml(text: str, path: Path) -> Document:
-    """Return the document of `text`; `path` names it in diagnostics. Raises DocumentError."""
+    `bom`: a byte order mark stood before the text.
+    """
+    check_characters(text, path)
     try:
         data = tomllib.loads(text)
         spans = scan(text)
     except RecursionError:
-        raise _fault(SYNTAX, path, f"values are nested more than {MAX_DEPTH} levels deep", None) from None
+        raise fault(SYNTAX, path, f"values are nested more than {MAX_DEPTH} levels deep", None) from None
     except TooDeepError as cause:
         message = f"values are nested more than {MAX_DEPTH} levels deep"
-        raise _fault(SYNTAX, path, message, None, text, cause.span) from None
+        raise fault(SYNTAX, path, message, None, text, cause.span) from None
     except ValueError as cause:
         raise _syntax_error(str(cause), text, path) from None
     for where in too_large(data):
         message = f"the whole number {dotted(where)} does not fit in 64 bits"
-        raise _fault(SYNTAX, path, message, None, text, spans[where][1])
-    return Document(path, text, data, spans)
+        raise fault(SYNTAX, path, message, None, text, spans[where][1])
+    return Document(path, text, data, spans, "toml", bom)
 
 
 def too_large(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
@@ -106,19 +59,19 @@ def _syntax_error(words: str, text: str, path: Path) -> DocumentError:
     message = message[:1].lower() + message[1:]
     duplicate = _duplicate(text)
     if message.startswith("exceeds the limit"):
-        return _fault(SYNTAX, path, "a whole number has more than 4300 digits", None, text)
+        return fault(SYNTAX, path, "a whole number has more than 4300 digits", None, text)
     if message.startswith(("cannot", "duplicate")) and duplicate is not None:
         message = f"{dotted(duplicate.path)} is set twice, first on line {duplicate.first.line}"
-        return _fault(SYNTAX, path, message, "keep one of the two", text, duplicate.second)
+        return fault(SYNTAX, path, message, "keep one of the two", text, duplicate.second)
     if where is None:
-        return _fault(SYNTAX, path, message, None, text)
+        return fault(SYNTAX, path, message, None, text)
     if where.group(1) is None:
         lines = text.split("\n")
         span = Span(len(lines), len(lines[-1]) + 1, len(lines), len(lines[-1]) + 2)
-        return _fault(SYNTAX, path, f"{message}, at the end of the file", None, text, span)
+        return fault(SYNTAX, path, f"{message}, at the end of the file", None, text, span)
     line, column = int(where.group(1)), int(where.group(2))
     span = Span(line, column, line, column + 1)
-    return _fault(SYNTAX, path, message, _advice(message, text, span), text, span)
+    return fault(SYNTAX, path, message, _advice(message, text, span), text, span)
 
 
 def _duplicate(text: str) -> DuplicateKeyError | None:
@@ -140,15 +93,6 @@ def _advice(message: str, text: str, span: Span) -> str | None:
     word = re.match(r"[^\s,\]}#]+", rest)
     if word is None:
         return "write a value after the equals sign"
-    if not word.group().isprintable():
-        return "the file holds a control character here; remove it"
     if word.group() in _SPELLINGS:
         return f"write {_SPELLINGS[word.group()]}"
     return f'text stands in quotes: "{word.group()}"' if word.group()[0] not in "\"'" else None
-
-
-def _fault(
-    code: str, path: Path, message: str, help_text: str | None, text: str = "", span: Span = START
-) -> DocumentError:
-    place = Place(Source(str(path), text), span)
-    return DocumentError(Finding((), message, help=help_text, place=place, code=code))

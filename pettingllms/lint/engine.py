@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,18 @@ from pettingllms.lint.rules.sweep import MAX_CELLS, axis_findings
 from pettingllms.space.cells import Cell, cell_count, expand
 
 USAGE_CODES = ("PLM002",)
+SHORTEST_SECRET = 4
+"""Shorter values of environment variables hide nothing, and would be found inside other words."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedCell:
-    """One valid cell of the grid."""
+    """One valid cell of the grid; `stored` is its resolved tree as it may be written to files."""
 
     number: int
     values: Mapping[KeyPath, Any]
     config: ExperimentConfig
-    resolved: dict[str, Any]
+    stored: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +79,42 @@ class Report:
 
 
 def check_experiment(
-    path: Path, overrides: Sequence[str] = (), *, facts: Facts | None = None, text: str | None = None
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    facts: Facts | None = None,
+    text: str | None = None,
+    overlays: Sequence[Path] = (),
 ) -> Report:
-    """Check the file at `path`, or `text` in its place, with `overrides` applied.
+    """Check the file at `path`, or `text` in its place, with `overlays` and then `overrides` on top.
 
     `facts`: the machine that the experiment shall run on; rules about it are left out where None.
     """
     try:
-        draft = draft_experiment(path, overrides, text)
+        draft = draft_experiment(path, overrides, text, overlays)
     except DocumentError as error:
-        return Report((_placed(error.finding, error.finding.place, ""),))
-    if any(finding.code == "PLM010" for finding in draft.findings):
-        return Report(tuple(_diagnostics(draft, draft.findings, {}, {})), draft=draft)
+        return unread(error)
+    if not draft.complete:
+        return Report(diagnose(draft, draft.findings, {}, {}), draft=draft)
     common = [*draft.findings, *axis_findings(draft.axes)]
     results = [_check_cell(draft, cell, facts) for cell in _cells_to_check(draft)]
     diagnostics = _merged(draft, common, results)
     if any(found.severity is Severity.ERROR for found in diagnostics):
         return Report(diagnostics, draft=draft)
     return Report(diagnostics, _experiment(draft), tuple(_checked(result) for result in results), draft)
+
+
+def unread(error: DocumentError) -> Report:
+    """The report of a file that could not be read."""
+    return Report((_placed(error.finding, error.finding.place, ""),))
+
+
+def diagnose(
+    draft: Draft, findings: Sequence[Finding], origins: Mapping[KeyPath, KeyPath], secrets: Mapping[str, str]
+) -> tuple[Diagnostic, ...]:
+    """The findings of a draft, each with its place, in file order."""
+    found = (without_secrets(one, secrets) for one in _diagnostics(draft, findings, {}, origins))
+    return _in_file_order(draft, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +171,9 @@ def _merged(draft: Draft, common: list[Finding], results: list[_Result]) -> tupl
     """All diagnostics once, in file order; one that only some cells have says in which."""
     found: dict[Diagnostic, list[Cell]] = {}
     for result in results:
-        for diagnostic in _diagnostics(draft, result.findings, result.cell.values, result.typed.origins):
+        secrets = result.typed.secrets
+        for found_here in _diagnostics(draft, result.findings, result.cell.values, result.typed.origins):
+            diagnostic = without_secrets(found_here, secrets)
             cells = found.setdefault(diagnostic, [])
             # One fault may be found twice in a cell: a key that is both faulty itself and below a faulty one.
             if result.cell not in cells[-1:]:
@@ -160,8 +182,23 @@ def _merged(draft: Draft, common: list[Finding], results: list[_Result]) -> tupl
     some = [
         d if len(cells) == len(results) else _in_cells(d, cells, len(results)) for d, cells in found.items()
     ]
-    unique = dict.fromkeys([*everywhere, *some])
-    return tuple(sorted(unique, key=lambda d: (d.file == "<command line>", d.line, d.column, d.code)))
+    return _in_file_order(draft, dict.fromkeys([*everywhere, *some]))
+
+
+def _in_file_order(draft: Draft, diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Those of the main file first, then those of included files, those of the command line last."""
+    order = {str(document.path): number for number, document in enumerate(draft.documents)}
+    return tuple(sorted(diagnostics, key=lambda d: (order.get(d.file, len(order)), d.line, d.column, d.code)))
+
+
+def without_secrets(diagnostic: Diagnostic, secrets: Mapping[str, str]) -> Diagnostic:
+    """The diagnostic with the values of environment variables replaced by the variables' names."""
+    message, help_text = diagnostic.message, diagnostic.help
+    for text, name in secrets.items():
+        if len(text) >= SHORTEST_SECRET:
+            message = message.replace(text, f"${{oc.env:{name}}}")
+            help_text = help_text and help_text.replace(text, f"${{oc.env:{name}}}")
+    return dataclasses.replace(diagnostic, message=message, help=help_text)
 
 
 def _in_cells(diagnostic: Diagnostic, cells: list[Cell], total: int) -> Diagnostic:
@@ -189,9 +226,13 @@ def _diagnostics(
             yield _placed(finding, finding.place, dotted(finding.path))
             continue
         origin = _origin(draft, finding.path, origins)
-        placed = finding
+        layer = draft.tree.layer(finding.path)
+        message = finding.message
         if origin is not None:
-            placed = dataclasses.replace(finding, message=f"{finding.message}; the value came from {origin}")
+            message += f"; the value came from {origin}"
+        if layer is not None and layer.included:
+            message += f"; included from {', from '.join(str(place) for place in layer.included[::-1])}"
+        placed = dataclasses.replace(finding, message=message)
         place = _place(draft, finding, values)
         yield _placed(placed, place, dotted(finding.path))
 
@@ -242,4 +283,4 @@ def _experiment(draft: Draft) -> LoadedExperiment:
 def _checked(result: _Result) -> CheckedCell:
     if result.typed.config is None:
         raise ValueError(f"cell {result.cell.number} was not typed")
-    return CheckedCell(result.cell.number, result.cell.values, result.typed.config, result.typed.data)
+    return CheckedCell(result.cell.number, result.cell.values, result.typed.config, result.typed.stored)

@@ -15,6 +15,7 @@ SECTIONS = {
     "PLM3": "Numbers and resources",
     "PLM4": "Sweep",
     "PLM5": "Environment and data",
+    "PLM6": "YAML and conversion",
 }
 
 

@@ -22,19 +22,21 @@ from pettingllms.sweep.progress import SilentView, View
 from pettingllms.sweep.runner import run_trial
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.study import FinishedTrial, run_study
-from pettingllms.sweep.trial import create_trial
+from pettingllms.sweep.trial import create_trial, source_name
 from pettingllms.sweep.view import choose_view
 
 _log = logging.getLogger(__name__)
 
 
-def start_training(file: Path, overrides: Sequence[str], output: Path, *, as_json: bool) -> int:
-    """Run one trial of `file` with the defaults of its axes; returns the exit status.
+def start_training(
+    file: Path, overrides: Sequence[str], output: Path, *, as_json: bool, overlays: Sequence[Path] = ()
+) -> int:
+    """Run one trial of `file`, under `overlays`, with the defaults of its axes; returns the exit status.
 
     Diagnostics go to standard error, the result to standard output. Raises RefusedError when this machine
     cannot run it.
     """
-    checked = check_experiment(file, overrides, facts=Facts.here())
+    checked = check_experiment(file, overrides, facts=Facts.here(), overlays=overlays)
     _show_diagnostics(checked)
     if checked.has_errors or checked.experiment is None:
         return checked.exit_code(Severity.ERROR)
@@ -43,7 +45,7 @@ def start_training(file: Path, overrides: Sequence[str], output: Path, *, as_jso
     said = _require_machine([config], output, study=False)
     with StopRequest() as stop:
         folder = training_folder(output, datetime.now())
-        cell = CheckedCell(0, {}, config, experiment.resolved)
+        cell = CheckedCell(0, {}, config, experiment.stored)
         trial = create_trial(experiment, cell, folder, config.training.experiment_name)
         result = run_trial(trial, _view(config, said), stop)
     if result.status == "failed":
@@ -57,13 +59,15 @@ def start_training(file: Path, overrides: Sequence[str], output: Path, *, as_jso
     return result.exit_code
 
 
-def start_sweep(file: Path, overrides: Sequence[str], output: Path, *, as_json: bool) -> int:
-    """Run a study over every cell of `file`; returns the exit status.
+def start_sweep(
+    file: Path, overrides: Sequence[str], output: Path, *, as_json: bool, overlays: Sequence[Path] = ()
+) -> int:
+    """Run a study over every cell of `file`, under `overlays`; returns the exit status.
 
     An error in any cell refuses the whole study. Diagnostics and failures go to standard error, the table
     of trials to standard output. Raises RefusedError when this machine cannot run it.
     """
-    checked = check_experiment(file, overrides, facts=Facts.here())
+    checked = check_experiment(file, overrides, facts=Facts.here(), overlays=overlays)
     _show_diagnostics(checked)
     if checked.has_errors or checked.experiment is None:
         return checked.exit_code(Severity.ERROR)
@@ -74,7 +78,7 @@ def start_sweep(file: Path, overrides: Sequence[str], output: Path, *, as_json: 
         outcome = run_study(
             experiment,
             checked.cells,
-            create_folder(output / name, {"experiment.toml": experiment.text}).absolute(),
+            create_folder(output / name, {source_name(experiment): experiment.text}).absolute(),
             stop,
             run=lambda trial: run_trial(trial, _view(trial.config, said), stop),
             on_trial=_show_ended_trial,

@@ -2,8 +2,9 @@
 
 The folder is the border between this process and the worker. Before the start it holds
 
-- `experiment.toml`: the source as written; `resolved.toml`: the same with references followed, swept
-  values and overrides in place; `trial.toml`: what the worker reads;
+- `experiment.toml` (or `.yaml`): the source as written; `resolved.toml`: the same with included files,
+  swept values and overrides in place and references followed, but those to environment variables;
+  `trial.toml`: what the worker reads;
 - `.hydra/config.yaml` and `.hydra/overrides.yaml`, for tools that know Hydra's layout;
 - `manifest.json`: versions, platform, git state, seed, command line, swept values, start time;
 - `accelerate.json`: the launcher's settings.
@@ -30,6 +31,7 @@ from ruamel.yaml import YAML
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import LoadedExperiment, trial_toml
+from pettingllms.documents.read import is_yaml
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.lint.engine import CheckedCell
 from pettingllms.sweep.folders import create_folder
@@ -53,22 +55,27 @@ def create_trial(experiment: LoadedExperiment, cell: CheckedCell, folder: Path, 
 
     Raises RefusedError when the folder cannot be written.
     """
-    values, config, resolved = cell.values, cell.config, cell.resolved
-    toml = trial_toml(resolved)
+    values, config, stored = cell.values, cell.config, cell.stored
+    toml = trial_toml(stored)
     swept = [f"{dotted(path)}={shown(value)}" for path, value in values.items()]
     made = create_folder(
         folder,
         {
-            "experiment.toml": experiment.text,
+            source_name(experiment): experiment.text,
             "resolved.toml": toml,
             "trial.toml": toml,
-            ".hydra/config.yaml": yaml_text(resolved),
+            ".hydra/config.yaml": yaml_text(stored),
             ".hydra/overrides.yaml": yaml_text([*experiment.overrides, *swept]),
             "manifest.json": json.dumps(manifest(config, values), indent=2, default=str) + "\n",
             "accelerate.json": json.dumps(accelerate_settings(config), indent=2) + "\n",
         },
     )
     return Trial(cell.number, made.absolute(), values, config, title)
+
+
+def source_name(experiment: LoadedExperiment) -> str:
+    """The name under which a folder keeps the experiment as it was written."""
+    return "experiment.yaml" if is_yaml(experiment.path) else "experiment.toml"
 
 
 def shown(value: Any) -> str:

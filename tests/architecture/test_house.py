@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "compose": {"documents"},
     "config": {"compose", "documents"},
     "space": {"config", "documents"},
+    "foreign": {"config", "compose", "documents"},
     "lint": {"space", "config", "compose", "documents", "envs", "agents", "models"},
     "sandbox": set(),
     "envs": {"config", "sandbox"},
@@ -35,6 +36,7 @@ MAY_IMPORT = {
         "config",
         "compose",
         "documents",
+        "foreign",
         "sweep",
         "envs",
         "agents",
@@ -42,6 +44,7 @@ MAY_IMPORT = {
         "loggers",
     },
     "__main__": {"cli"},
+    "trainer": {"cli"},
 }
 HEAVY = ("torch", "vllm", "transformers", "accelerate", "peft", "optuna")
 
@@ -75,10 +78,11 @@ def test_every_part_has_its_row():
 
 
 LIGHT = [
-    *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor")),
+    *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor", "convert", "new")),
+    *(f"cli.{verb}" for verb in ("set", "diff", "explain", "import_")),
     *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
     *("envs", "envs.math", "agents.math", "advantages.grpo", "loggers", "training.events"),
-    *("rollout.engine", "rollout.tree"),
+    *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),
 ]
 
 

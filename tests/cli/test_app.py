@@ -153,11 +153,23 @@ def test_show_prints_the_document_after_overrides(capsys):
     assert tree["training"]["seed"] == 7
 
 
-def test_show_of_a_faulty_file_prints_its_faults_to_stderr(capsys):
-    assert app.run(["show", TWO_AGENTS, "--resolved", "--json", "-s", "env.name=x"]) == 1
+def test_show_prints_what_there_is_and_the_bad_reference_to_stderr(capsys):
+    words = ["env.options.digits=${nope}", "training.seed=${training.val_freq}"]
+    assert app.run(["show", TWO_AGENTS, "--resolved", "--json", *words]) == 1
+    shown = capsys.readouterr()
+    tree = json.loads(shown.out)
+    assert tree["env"]["options"]["digits"] == "${nope}"
+    assert tree["training"]["seed"] == 10
+    assert "PLM201" in shown.err
+
+
+def test_show_of_an_incomplete_composition_prints_only_why(capsys, tmp_path):
+    path = tmp_path / "e.toml"
+    path.write_text('defaults = ["nowhere"]\n')
+    assert app.run(["show", str(path)]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "PLM111" in shown.err
+    assert "PLM211" in shown.err
 
 
 def test_schema_and_rule_print_their_pages(capsys):

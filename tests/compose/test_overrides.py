@@ -85,7 +85,7 @@ def test_an_override_changes_the_tree(path, text, value):
         ("lora_rank+=[1]", "PLM009", 1, "not a list", ""),
         ("multi_agent_interaction.turn_order+=b", "PLM009", 37, "must be a list", "[value]"),
         (f"{LR}.default=1e-5", "PLM009", 1, "swept value", f"{LR}=…"),
-        ("+ppo_trainer@models.model_0=eval", "PLM009", 2, "config groups", ""),
+        ("+nowhere@models.model_0=eval", "PLM009", 2, "no config group", ""),
         ("=3", "PLM009", 1, "not a key", ""),
         ("", "PLM009", 1, "not an override", ""),
         (".".join("a" * 100) + "=1", "PLM009", 1, "levels", ""),

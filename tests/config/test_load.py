@@ -55,7 +55,7 @@ def test_a_trial_survives_the_border_of_its_process(tmp_path):
     ]
     experiment = load_experiment(TWO_AGENTS, [*overrides, SWEPT])
     path = tmp_path / "trial.toml"
-    path.write_text(trial_toml(experiment.resolved), encoding="utf-8")
+    path.write_text(trial_toml(experiment.stored), encoding="utf-8")
     assert read_trial(path) == experiment.config
     assert read_trial(path).env.options == {"digits": 2, "note": "${not.a.reference}"}
 

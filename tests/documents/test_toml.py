@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pettingllms.documents.files import MAX_BYTES
+from pettingllms.documents.read import parse_document, read_document
 from pettingllms.documents.source import DocumentError, Span, dotted
-from pettingllms.documents.toml import parse_toml, read_toml
+from pettingllms.documents.toml import parse_toml
 
 CASES = Path(__file__).parents[1] / "cases"
 TEXT = '''a.b = 1
@@ -76,7 +78,8 @@ def test_windows_line_ends_give_the_same_positions():
         ("a={b=1,b=2}", 1, "a.b is set twice"),
         ("a = ", 1, "at the end of the file"),
         ("[a", 1, "at the end of the file"),
-        ("a=\x00", 1, "invalid value"),
+        ("a=\x00", 1, "a NUL byte may not stand in a text file"),
+        ("a=1\n# \x1b[2J", 2, "the character U+001B may not stand"),
         ("a=" + "[" * 5000, 1, "nested more than 64"),
         ("a=" + "[" * 100 + "]" * 100, 1, "nested more than 64"),
         (".".join("a" * 100) + "=1", 1, "nested more than 64"),
@@ -104,32 +107,69 @@ def test_values_of_other_languages_get_advice(text, advice):
     assert fault(text).help == advice
 
 
+@pytest.mark.parametrize("suffix", [".toml", ".yaml", ".yml"])
 @pytest.mark.parametrize(
     ("raw", "line", "column", "words"),
     [
-        (b"a = 1\nb = '\xff'", 2, 6, "not UTF-8"),
-        (b"\xef\xbb\xbfa = 1", 1, 1, "byte order mark"),
+        (b"# 1\n# \xc3\xa9\xff", 2, 4, "byte 0xff is not UTF-8"),
+        (b"\xef\xbb\xbf# \xff", 1, 3, "byte 0xff is not UTF-8"),
+        (b"\xff\xfea\x00", 1, 1, "UTF-16, not UTF-8"),
+        (b"# 1\n# \x00", 2, 3, "NUL byte"),
+        (b"# 1\r\n# \x7f", 2, 3, "U+007F"),
     ],
 )
-def test_bytes_that_are_not_plain_utf8_are_a_fault(tmp_path, raw, line, column, words):
-    (tmp_path / "x.toml").write_bytes(raw)
-    with pytest.raises(DocumentError, match=words) as caught:
-        read_toml(tmp_path / "x.toml")
-    span = caught.value.finding.place.span
-    assert (span.line, span.column) == (line, column)
+def test_bytes_that_are_no_plain_text_are_a_fault_of_both_formats(tmp_path, suffix, raw, line, column, words):
+    (tmp_path / f"x{suffix}").write_bytes(raw)
+    with pytest.raises(DocumentError) as caught:
+        read_document(tmp_path / f"x{suffix}")
+    finding = caught.value.finding
+    assert words in finding.message
+    assert (finding.place.span.line, finding.place.span.column) == (line, column)
+    assert finding.code == "PLM001"
 
 
-@pytest.mark.parametrize("name", ["missing.toml", "folder", "a.yaml", "nul\0.toml"])
+@pytest.mark.parametrize(("name", "text"), [("x.toml", "a = 1\r\nb = 2\r\n"), ("x.YML", "a: 1\r\nb: 2\r\n")])
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted_and_remembered(tmp_path, name, text):
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    document = read_document(tmp_path / name)
+    assert (document.data, document.text, document.bom) == ({"a": 1, "b": 2}, text, True)
+    assert document.spans["b",][0] == Span(2, 1, 2, 2)
+    assert parse_document("\ufeff" + text, tmp_path / name) == document
+    assert not parse_document(text, tmp_path / name).bom
+
+
+def test_the_suffix_says_the_format():
+    assert parse_document("a: 1", Path("x.yaml")).format == "yaml"
+    assert parse_document("a = 1", Path("x.toml")).format == "toml"
+    assert parse_document("a = 1", Path("<stdin>")).format == "toml"
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "missing.yaml", "folder", "nul\0.toml"])
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path, name):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DocumentError) as caught:
-        read_toml(tmp_path / name)
+        read_document(tmp_path / name)
     assert caught.value.finding.code == "PLM002"
+
+
+@pytest.mark.parametrize("name", ["x.toml", "x.yaml"])
+def test_a_file_of_ten_megabytes_is_refused_unread(tmp_path, monkeypatch, name):
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(10_000_000)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
+    with pytest.raises(DocumentError, match=r"larger than 4 MiB \(10,000,000 bytes\)") as caught:
+        read_document(tmp_path / name)
+    assert caught.value.finding.code == "PLM002"
+
+
+def test_a_file_of_just_the_largest_size_is_read(tmp_path):
+    (tmp_path / "x.toml").write_text("a = 1\n#" + "x" * (MAX_BYTES - 7))
+    assert read_document(tmp_path / "x.toml").data == {"a": 1}
 
 
 def test_an_empty_file_is_an_empty_document(tmp_path):
     (tmp_path / "x.toml").touch()
-    assert read_toml(tmp_path / "x.toml").data == {}
+    assert read_document(tmp_path / "x.toml").data == {}
 
 
 def test_odd_keys_are_quoted_in_a_path():

@@ -36,7 +36,7 @@ def test_every_cell_is_typed_with_its_own_values():
     report = check(TEXT, SWEEP, "training.save_freq=${training.train_batch_size}")
     assert [cell.config.training.train_batch_size for cell in report.cells] == [4, 8]
     assert [cell.config.training.save_freq for cell in report.cells] == [4, 8]
-    assert [cell.resolved["training"]["train_batch_size"] for cell in report.cells] == [4, 8]
+    assert [cell.stored["training"]["train_batch_size"] for cell in report.cells] == [4, 8]
     assert report.experiment.config.training.train_batch_size == 4
 
 

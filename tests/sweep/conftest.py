@@ -60,8 +60,9 @@ def make_experiment(tmp_path):
             resolved[section] = {**resolved.get(section, {}), key: value}
         config = ExperimentConfig.model_validate(resolved)
         axis = Axis(("lora_rank",), tuple(ranks), ranks[0])
+        source = tmp_path / "source.toml"
         experiment = LoadedExperiment(
-            tmp_path / "source.toml", "# as written\n", ("training.seed=5",), (axis,), resolved, config
+            source, "# as written\n", ("training.seed=5",), (axis,), resolved, resolved, config
         )
         cells = []
         for number, rank in enumerate(ranks):

@@ -155,7 +155,7 @@ def test_list_valued_choices_are_labels_to_optuna_and_values_to_the_trial(
     _experiment, cells = make_experiment()
     orders = [["a", "b"], ["b", "a"]]
     cells = [
-        type(cell)(cell.number, {("x",): order}, cell.config, cell.resolved)
+        type(cell)(cell.number, {("x",): order}, cell.config, cell.stored)
         for cell, order in zip(cells, orders, strict=True)
     ]
     assert _distributions(cells)["x"].choices == ('["a","b"]', '["b","a"]')

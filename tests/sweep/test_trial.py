@@ -26,7 +26,7 @@ def test_run_folder_holds_everything_that_is_known_before_the_start(make_experim
     assert read_trial(trial.folder / "trial.toml") == cells[1].config
     assert tomllib.loads((trial.folder / "resolved.toml").read_text())["lora_rank"] == 16
     hydra = YAML(typ="safe").load((trial.folder / ".hydra" / "config.yaml").read_text())
-    assert hydra == cells[1].resolved
+    assert hydra == cells[1].stored
     overrides = YAML(typ="safe").load((trial.folder / ".hydra" / "overrides.yaml").read_text())
     assert overrides == ["training.seed=5", "lora_rank=16"]
     manifest = read_json(trial.folder / "manifest.json")

@@ -28,7 +28,7 @@ def prepared(tmp_path, model, *overrides, name="run"):
     experiment = load_experiment(write_experiment(tmp_path, model), overrides)
     folder = tmp_path / name
     folder.mkdir()
-    (folder / "trial.toml").write_text(trial_toml(experiment.resolved))
+    (folder / "trial.toml").write_text(trial_toml(experiment.stored))
     return folder
 
 
@@ -193,7 +193,7 @@ def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch
     monkeypatch.setattr(ConfigModel, "__getattribute__", recording)
     report = check_experiment(path)
     assert not report.has_errors
-    (folder / "trial.toml").write_text(trial_toml(report.experiment.resolved))
+    (folder / "trial.toml").write_text(trial_toml(report.experiment.stored))
     launch_argv(report.experiment.config, folder, 1)
     assert worker.main(folder) == 0
     monkeypatch.undo()
@@ -213,5 +213,6 @@ def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch
     # Read by a study and by the loggers that this run has not: tested with those.
     elsewhere = {"TrainingConfig.project_name", "TrainingConfig.experiment_name"}
     elsewhere |= {"ObjectiveConfig.metric", "ObjectiveConfig.direction", "SweepConfig.objectives"}
+    elsewhere |= {"ExperimentConfig.defaults"}  # composition reads it
     elsewhere |= {"ExperimentConfig.sweep", "ExampleTurn.user", "ExampleTurn.assistant"}
     assert unread - elsewhere == set()

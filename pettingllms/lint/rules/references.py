@@ -18,8 +18,9 @@ from pettingllms.registry import closest
 def unknown_reference() -> None:
     """A reference names a key that the experiment does not set (`InterpolationKeyError`).
 
-    References are absolute: `${training.seed}` is the key `seed` of the root section `training`.
-    Only keys that the file or an override sets can be referred to.
+    Absolute references start at the root: `${training.seed}` is the key `seed` of the section
+    `training`. `${.x}` starts at the section or list that holds the text, each further dot one level
+    above. Only keys that a file or an override sets can be referred to, and not where they are `???`.
     """
 
 
@@ -28,12 +29,61 @@ def reference_cycle() -> None:
     """References lead back to themselves, so that none of them has a value."""
 
 
-@loading_rule("PLM203", "reference-not-available", Severity.ERROR)
-def reference_not_available() -> None:
-    """A reference of a kind that this version does not resolve.
+@loading_rule("PLM203", "bad-reference", Severity.ERROR)
+def bad_reference() -> None:
+    r"""A reference cannot be read, or has no value.
 
-    Available: `${section.key}`, as a whole value or inside a longer string. Not available:
-    resolvers such as `${oc.env:NAME}`, relative references `${.key}`, references inside references.
+    It is not closed or no path of keys, its resolver is unknown or has the wrong arguments, an
+    environment variable without a default is not set, or a section stands inside a longer text.
+    Resolvers: `oc.env`, `oc.select`, `oc.decode`, `mul`, `add`, `div`, `min`, `max`, `len`. `\${` is
+    the plain characters.
+    """
+
+
+@loading_rule("PLM209", "select-fell-back", Severity.INFO)
+def select_fell_back() -> None:
+    """An `oc.select` names a key that is not set, so that its default is the value.
+
+    That is what `oc.select` is for, but a misspelt key looks exactly the same.
+    """
+
+
+@loading_rule("PLM210", "absolute-reference-in-mounted-file", Severity.WARNING)
+def absolute_reference_in_mounted_file() -> None:
+    """A mounted file looks at the root for a key that it sets itself.
+
+    A file that is mounted by `group@a.b: name` lies at `a.b`, and `${oc.select:key,default}` in it
+    still starts at the root: the default is taken without a word, although the file sets `key`. A
+    relative reference finds it wherever the file is mounted.
+    """
+
+
+@loading_rule("PLM211", "unknown-include", Severity.ERROR)
+def unknown_include() -> None:
+    """A `defaults` list, or a choice such as `env=code`, names a file that does not exist.
+
+    A name is looked up, with either suffix, in the folder of the file that includes it, in the
+    current folder, and among the shipped presets.
+    """
+
+
+@loading_rule("PLM212", "include-cycle", Severity.ERROR)
+def include_cycle() -> None:
+    """Files include each other in a circle, or there are too many of them."""
+
+
+@loading_rule("PLM213", "ambiguous-name", Severity.ERROR)
+def ambiguous_name() -> None:
+    """A name stands for two files in one place, such as `base.toml` beside `base.yaml`."""
+
+
+@loading_rule("PLM214", "invalid-defaults", Severity.ERROR)
+def invalid_defaults() -> None:
+    """The `defaults` list is not Hydra's.
+
+    Its entries are `"name"` or `"../folder/name"`, `{ group = "name" }`,
+    `{ "group@section.key" = "name" }` and `"_self_"`, the place of the file itself. `optional` and
+    `override` may stand before a group.
     """
 
 

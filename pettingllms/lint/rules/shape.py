@@ -4,20 +4,21 @@ from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import loading_rule
 
 
-@loading_rule("PLM001", "invalid-toml", Severity.ERROR)
-def invalid_toml() -> None:
-    """The text is not TOML 1.0 in UTF-8.
+@loading_rule("PLM001", "invalid-syntax", Severity.ERROR)
+def invalid_syntax() -> None:
+    """The text is not TOML 1.0, or no YAML that an experiment can be, in UTF-8.
 
     Nothing else of the file is checked until it can be read. A key that is set twice is one
-    of these faults; the message names both lines.
+    of these faults; the message names both lines. A YAML file holds one document and its root is
+    a mapping; its keys are text, and its tags are those of plain values, lists and mappings.
     """
 
 
 @loading_rule("PLM002", "unreadable-file", Severity.ERROR)
 def unreadable_file() -> None:
-    """The file does not exist, is a folder, cannot be opened, or is YAML.
+    """The file does not exist, is a folder, cannot be opened, or is larger than 4 MiB.
 
-    YAML files are not read in this version. The exit code is 2.
+    The exit code is 2.
     """
 
 
@@ -74,3 +75,12 @@ def invalid_override() -> None:
 @loading_rule("PLM010", "empty-file", Severity.ERROR)
 def empty_file() -> None:
     """The file sets no key at all."""
+
+
+@loading_rule("PLM011", "not-an-experiment", Severity.ERROR)
+def not_an_experiment() -> None:
+    """The file is something else: it sets none of an experiment's sections.
+
+    A trainer fragment is mounted by an experiment's `defaults` list; sweep files of other tools
+    become an experiment by `pettingllms import`.
+    """

@@ -1,0 +1,271 @@
+"""`pettingllms convert`: YAML to TOML and back, for one file or a folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pettingllms.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from pettingllms.config.upstream import Differences
+    from pettingllms.documents.convert import Conversion, Format
+    from pettingllms.documents.source import Document, Finding
+
+_log = logging.getLogger(__name__)
+STDIN = Path("<stdin>")
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A file, a folder, or - for stdin.", show_default=False)
+    ],
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DST]", help="A file or folder; default: standard output.", show_default=False
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove the way there and back, print the ledger, write nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    semantics: Annotated[
+        Literal["documented", "upstream"],
+        typer.Option(help="upstream: write what the original code would do into explicit keys."),
+    ] = "documented",
+    to: Annotated[
+        Literal["toml", "yaml"] | None,
+        typer.Option(
+            help="The format to write. Default: as DST says, else the other one.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Convert YAML to TOML or TOML to YAML, keeping values, comments, references and nulls."""
+    job = _Job(check=check, force=force, upstream=semantics == "upstream")
+    if source.is_dir():
+        raise typer.Exit(job.folder(source, target, to or "toml"))
+    raise typer.Exit(job.single(source, target, to))
+
+
+class _Job:
+    """One call of the command: what all its files share."""
+
+    def __init__(self, *, check: bool, force: bool, upstream: bool) -> None:
+        self.check, self.force, self.upstream = check, force, upstream
+
+    def single(self, source: Path, target: Path | None, to: Format | None) -> int:
+        """Convert one file; return the exit code."""
+        from pettingllms.documents.source import DocumentError
+
+        form = _target_format(source, target, to)
+        if target is not None and target.is_dir():
+            name = "converted" if str(source) == "-" else source.stem
+            target = target / f"{name}.{form}"
+        if target is not None and target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{source} cannot be converted onto itself", help="name another file")
+        try:
+            document = _read(source, form)
+        except DocumentError as error:
+            return _print_findings([error.finding])
+        if document.format == form:
+            raise UsageError(f"{source} is {form.upper()} already", help="there is nothing to convert")
+        conversion, differences = self.convert(document, form)
+        if self.check:
+            return _print_ledger(conversion, differences)
+        if conversion.text is None:
+            return _print_findings(conversion.ledger.refused)
+        if target is None:
+            _print_text(conversion.text)
+        else:
+            self.write(target, conversion.text)
+        _print_notes(document, differences)
+        return 0
+
+    def convert(self, document: Document, form: Format) -> tuple[Conversion, Differences]:
+        from pettingllms.config.upstream import Differences
+        from pettingllms.documents import convert as conversions
+
+        differences = Differences(write=self.upstream)
+        return conversions.convert(document, form, differences.amend), differences
+
+    def write(self, target: Path, text: str) -> None:
+        from pettingllms.documents.atomic import write_text
+
+        write_text(target, text, force=self.force)
+        _log.info("%s written", target)
+
+    def folder(self, source: Path, target: Path | None, form: Format) -> int:
+        """Convert all files of a folder that are in the other format; return the exit code."""
+        if not self.check and target is None:
+            raise UsageError(f"{source} is a folder", help="name the folder to write into: SRC DST")
+        if target is not None and target.exists():
+            if not target.is_dir():
+                raise UsageError(f"{target} is a file, and {source} is a folder", help="name a folder")
+            if target.samefile(source):
+                raise UsageError(f"{source} cannot be converted into itself", help="name another folder")
+        files, others = _files_in(source, target, form)
+        taken: dict[Path, Path] = {}
+        refused = 0
+        for file in files:
+            goal = (target or source) / file.relative_to(source).with_suffix(f".{form}")
+            if goal in taken:
+                _refuse(file, f"{taken[goal]} becomes {goal} already")
+                refused += 1
+                continue
+            taken[goal] = file
+            refused += not self.one_of_many(file, goal, form)
+        counted = f"{len(files) - refused} of {len(files)} {'proved' if self.check else 'converted'}"
+        left = f"{others} other file{'s' * (others != 1)} left alone"
+        _log.info("%s: %s, %d refused, %s", source, counted, refused, left)
+        return 1 if refused else 0
+
+    def one_of_many(self, file: Path, goal: Path, form: Format) -> bool:
+        """Convert one file of a folder; False where it was refused, which is then printed."""
+        from pettingllms.documents.source import DocumentError
+
+        try:
+            conversion, differences = self.convert(_read(file, form), form)
+            if self.check:
+                return _print_ledger(conversion, differences) == 0
+            if conversion.text is None:
+                _print_findings(conversion.ledger.refused)
+                return False
+            _make_folder(goal.parent)
+            self.write(goal, conversion.text)
+        except DocumentError as error:
+            _print_findings([error.finding])
+            return False
+        except (RefusedError, UsageError) as error:
+            _refuse(file, str(error), error.help)
+            return False
+        _print_notes(conversion.document, differences)
+        return True
+
+
+def _target_format(source: Path, target: Path | None, to: Format | None) -> Format:
+    from pettingllms.documents.read import is_yaml
+
+    named: Format | None = None
+    if target is not None and not target.is_dir():
+        suffix = target.suffix.lower()
+        if suffix not in (".toml", ".yaml", ".yml"):
+            raise UsageError(f"{target} does not say its format", help="end it with .toml, .yaml or .yml")
+        named = "yaml" if is_yaml(target) else "toml"
+    if to is not None and named is not None and to != named:
+        raise UsageError(f"{target} is {named.upper()} by its name, and --to says {to}", help="drop one")
+    if to is None and named is None and str(source) == "-":
+        raise UsageError("stdin does not say its format", help="give --to toml or --to yaml")
+    return to or named or ("toml" if is_yaml(source) else "yaml")
+
+
+def _read(source: Path, form: Format) -> Document:
+    from pettingllms.documents.files import decode, has_bom
+    from pettingllms.documents.read import parse_document, read_document
+
+    if str(source) != "-":
+        return read_document(source)
+    raw = sys.stdin.buffer.read()
+    name = STDIN.with_suffix(".toml" if form == "yaml" else ".yaml")
+    return parse_document(decode(raw, STDIN), name, has_bom(raw))
+
+
+def _files_in(source: Path, target: Path | None, form: Format) -> tuple[list[Path], int]:
+    """The files below `source` to convert, in order of name, and how many others there are.
+
+    Hidden folders are left out, and `target` where it lies inside.
+    """
+    suffixes = (".yaml", ".yml") if form == "toml" else (".toml",)
+    found: list[Path] = []
+    others = 0
+    for parent, folders, names in os.walk(source):
+        inside = [name for name in sorted(folders) if not name.startswith(".")]
+        folders[:] = [name for name in inside if not _same(Path(parent) / name, target)]
+        for name in sorted(names):
+            if Path(name).suffix.lower() in suffixes:
+                found.append(Path(parent) / name)
+            else:
+                others += 1
+    return found, others
+
+
+def _same(folder: Path, target: Path | None) -> bool:
+    return target is not None and target.exists() and folder.samefile(target)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        reason = cause.strerror or str(cause)
+        raise UsageError(f"the folder {folder} cannot be made: {reason}", help="name another") from None
+
+
+def _print_text(text: str) -> None:
+    # Line ends and a byte order mark go out as they are, on every system.
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8"))
+    sys.stdout.buffer.flush()
+
+
+def _print_findings(findings: Sequence[Finding]) -> int:
+    """Print what was refused; return the exit code."""
+    from pettingllms.documents.source import DocumentError
+    from pettingllms.lint.engine import unread
+    from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
+
+    form = format_coloured if wants_colour(sys.stderr) else format_text
+    code = 0
+    for finding in findings:
+        report = unread(DocumentError(finding))
+        typer.echo(form(report.diagnostics), err=True, nl=False)
+        code = max(code, report.exit_code())
+    return code
+
+
+def _refuse(file: Path, message: str, help_text: str | None = None) -> None:
+    typer.echo(f"error: {file}: {message}", err=True)
+    if help_text:
+        typer.echo(f"help: {help_text}", err=True)
+
+
+def _print_notes(document: Document, differences: Differences) -> None:
+    for line, what in differences.notes:
+        _log.info("%s:%d: %s", document.path, line, what)
+
+
+def _print_ledger(conversion: Conversion, differences: Differences) -> int:
+    """Print what became of everything, and whether the way back leads to the same; return the exit code."""
+    from pettingllms.documents.convert import prove
+
+    faults = prove(conversion)
+    typer.echo("\n".join(_ledger_lines(conversion, differences, faults)))
+    return 1 if faults else 0
+
+
+def _ledger_lines(conversion: Conversion, differences: Differences, faults: list[str]) -> Iterator[str]:
+    ledger, path = conversion.ledger, conversion.document.path
+    yield f"{path} → {conversion.format.upper()}"
+    yield (
+        f"  kept: {ledger.values} values ({ledger.nulls} null, {ledger.references} with references), "
+        f"{ledger.comments} comments"
+    )
+    yield f"  normalised: {len(ledger.normalised)}"
+    yield from (f"    {path}:{line}: {what}" for line, what in ledger.normalised)
+    yield f"  refused: {len(ledger.refused)}"
+    for finding in ledger.refused:
+        place = f"{finding.place}: " if finding.place is not None else ""
+        advice = f" ({finding.help})" if finding.help else ""
+        yield f"    {place}{finding.message}{advice}"
+    if differences.notes:
+        yield f"  other meaning in the original code: {len(differences.notes)}"
+        yield from (f"    {path}:{line}: {what}" for line, what in differences.notes)
+    if conversion.text is not None:
+        there_and_back = "the same values and comments, the second conversion byte for byte"
+        yield f"  there and back: {'; '.join(faults) if faults else there_and_back}"

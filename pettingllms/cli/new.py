@@ -1,0 +1,86 @@
+"""`pettingllms new`: a commented experiment from a shipped preset."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_log = logging.getLogger(__name__)
+_SCHEMA_LINE = "#:schema "
+
+
+def new(
+    template: Annotated[
+        str | None,
+        typer.Argument(metavar="TEMPLATE", help="A preset such as math_L1_prompt.", show_default=False),
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DST",
+            help="The file to write, .toml or .yaml. Default: TEMPLATE.toml, here.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the presets.")] = False,
+) -> None:
+    """Write an experiment of your own, copied from a preset with all its comments."""
+    from pettingllms.config.presets import find_preset
+    from pettingllms.documents.atomic import write_text
+    from pettingllms.errors import UsageError
+
+    if show_list:
+        typer.echo(preset_list())
+        return
+    if template is None:
+        raise UsageError("no preset is named", help="`pettingllms new --list` lists them")
+    preset = find_preset(template)
+    path = target or Path(f"{preset.stem}.toml")
+    write_text(path, copied(preset, path), force=force)
+    _log.info("%s: a copy of the preset %s", path, preset.stem)
+    _log.info("next: pettingllms lint %s, then pettingllms train %s", path, path)
+
+
+def preset_list() -> str:
+    """One line for each preset: its name and what it is for."""
+    from pettingllms.config.presets import preset_files, summary
+
+    files = preset_files()
+    width = max(map(len, files))
+    return "\n".join(f"{name:<{width}}  {summary(path)}" for name, path in files.items())
+
+
+def copied(preset: Path, target: Path) -> str:
+    """The text of `preset` in the format that the suffix of `target` names. Raises UsageError."""
+    from pettingllms.config.presets import SUFFIXES
+    from pettingllms.errors import UsageError
+
+    if target.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{target}: the format is not clear", help="name a .toml or .yaml file")
+    text = standalone(preset.read_text(encoding="utf-8"))
+    return text if target.suffix.lower() == ".toml" else _as_yaml(text, preset)
+
+
+def standalone(text: str) -> str:
+    """The TOML text of a preset for any folder.
+
+    What it includes is found by name instead of beside it, and the line that names the schema
+    by a path is left out.
+    """
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith(_SCHEMA_LINE)]
+    return "".join(lines).replace('"../', '"')
+
+
+def _as_yaml(text: str, preset: Path) -> str:
+    from pettingllms.documents.convert import convert
+    from pettingllms.documents.read import parse_document
+    from pettingllms.errors import RefusedError
+
+    converted = convert(parse_document(text, preset), "yaml").text
+    if converted is None:
+        raise RefusedError(f"the preset {preset.stem} cannot be written as YAML", help="name a .toml file")
+    return converted

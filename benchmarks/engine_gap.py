@@ -7,19 +7,21 @@ engine reported when it sampled. Usage: python -m benchmarks.engine_gap RUN_FOLD
 import json
 import statistics
 import sys
-import tomllib
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from pettingllms.config.homes import plan_policies
+from pettingllms.config.load import read_trial
 from pettingllms.models.folders import local_folder
 
 
 def main(folder):
-    trial = tomllib.loads((folder / "trial.toml").read_text())
-    steps = trial["training"]["total_training_steps"]
+    config = read_trial(folder / "trial.toml")
+    steps = config.training.total_training_steps
+    paths = {name: plan.path for name, plan in plan_policies(config).items()}
     checkpoint = folder / "checkpoints" / f"step_{steps:06d}"
     state = json.loads((checkpoint / "state.json").read_text())
     model = None
@@ -27,7 +29,7 @@ def main(folder):
         adapter = checkpoint / "adapters" / str(number)
         if model is None:
             base = AutoModelForCausalLM.from_pretrained(
-                local_folder(policy["path"], print), dtype=torch.float32
+                local_folder(paths[policy["name"]], print), dtype=torch.float32
             )
             model = PeftModel.from_pretrained(base, adapter, adapter_name=str(number))
         else:

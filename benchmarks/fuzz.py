@@ -11,11 +11,11 @@ Usage: python -m benchmarks.fuzz [--minutes M] [--inputs N] [--seed S] [--save F
 import argparse
 import contextlib
 import faulthandler
+import functools
 import io
 import math
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,12 +26,12 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.mutations import lines_of, mutate
-from pettingllms.cli.app import run
+from pettingllms.cli import app
 from pettingllms.documents.source import DocumentError
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("tests/data", "tests/cases", "experiments", "pettingllms/config")
-LIMIT, STUCK, SAMPLE = 5, 60, 250
+LIMIT, STUCK, SAMPLE, FRAGMENT = 5, 60, 250, 36
 MEMORY = 6 << 30
 OVERRIDES = (
     "training.seed=3",
@@ -93,7 +93,9 @@ def make_input(number, seed, files):
     suffix, data = rng.choice(files)
     if rng.random() < (0.6 if len(data) < 6000 else 0.93):
         lines = lines_of(data)
-        start = rng.choice([0, rng.randrange(len(lines))])
+        # Mostly from a line that opens something, so that the piece still makes sense.
+        opening = [number for number, line in enumerate(lines) if line[:1].isalpha() or line[:1] in b"["]
+        start = rng.choice(opening) if opening and rng.random() < 0.8 else rng.randrange(len(lines))
         data = b"".join(lines[start : start + rng.choice([1, 3, 8, 20, 40])])
     other = rng.choice(files)[1][: rng.choice([200, 1000, 3000])]
     data = mutate(rng, data, other)
@@ -106,9 +108,11 @@ def workplace(folder):
     """The folder that inputs are written to, with what their `defaults` lists name beside it."""
     task = folder / "task"
     task.mkdir(parents=True)
-    fragments = ROOT / "tests/data/upstream-configs/ppo_trainer"
-    if fragments.is_dir():
-        shutil.copytree(fragments, folder / "ppo_trainer")
+    (folder / "ppo_trainer").mkdir()
+    for fragment in (ROOT / "tests/data/upstream-configs/ppo_trainer").glob("*.yaml"):
+        # The beginning is enough: each of these is an input of its own too.
+        beginning = b"".join(lines_of(fragment.read_bytes())[:FRAGMENT])
+        (folder / "ppo_trainer" / fragment.name).write_bytes(beginning)
     entry = '{ "../task@models.model_0.ppo_trainer_config" = "input" }'
     (task / "includer.toml").write_text(f'defaults = ["input", {entry}, "_self_"]\nlora_rank = 3\n')
     return task
@@ -125,7 +129,7 @@ class Sink(io.TextIOWrapper):
         self.buffer.truncate()
 
 
-def watched(arguments, sink):
+def watched(arguments, sink, record, verb):
     """Run one command line in-process; return what went wrong, or None."""
 
     def expired(*_):
@@ -136,7 +140,7 @@ def watched(arguments, sink):
     signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
         with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-            code = run(arguments)
+            code = app.run(arguments)
     except HangError:
         return "hang", traceback.format_exc()
     except SystemExit as end:
@@ -147,16 +151,18 @@ def watched(arguments, sink):
         return "traceback", traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+    record.clean[verb] += code == 0
     return None if code in (0, 1, 2) else ("traceback", f"exit code {code}: {sink.buffer.getvalue()!r}")
 
 
-def as_command(arguments):
+def as_command(arguments, record):
     """Run one command line as a process of its own; return what went wrong, or None."""
     command = [sys.executable, "-m", "pettingllms", *arguments]
     try:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=STUCK, check=False)
     except subprocess.TimeoutExpired as expired:
         return "hang", str(expired)
+    record.clean["commands"] += ended.returncode == 0
     if ended.returncode in (0, 1, 2) and b"Traceback (most recent call last)" not in ended.stderr:
         return None
     return "traceback", f"exit code {ended.returncode}\n{ended.stderr.decode(errors='replace')}"
@@ -198,7 +204,8 @@ class Record:
     """Counts, and the failures of each kind."""
 
     def __init__(self, save):
-        self.save, self.runs, self.failures, self.seen = save, Counter(), Counter(), Counter()
+        self.save = save
+        self.runs, self.clean, self.failures, self.seen = Counter(), Counter(), Counter(), Counter()
 
     def failed(self, number, verb, suffix, data, kind, words):
         """Count a failure; keep the input of the first three that look alike."""
@@ -232,7 +239,7 @@ def one_input(number, options, files, task, sink, record):
             words = bytes(rng.choice(OVERRIDES), "utf-8")
             arguments += ["-s", mutate(rng, words, b"x").decode(errors="replace").replace("\0", "")]
         record.runs[verb] += 1
-        failure = watched(arguments, sink)
+        failure = watched(arguments, sink, record, verb)
         if failure is None and verb == "convert" and target.exists():
             failure = lost_values(source, target)
         if failure is None and verb not in CHANGES_SOURCE and source.read_bytes() != data:
@@ -243,7 +250,7 @@ def one_input(number, options, files, task, sink, record):
     if number % SAMPLE == 0:
         verb = rng.choice(list(VERBS))
         record.runs["commands"] += 1
-        failure = as_command(VERBS[verb](str(source), str(target)))
+        failure = as_command(VERBS[verb](str(source), str(target)), record)
         if failure is not None:
             record.failed(number, f"command {verb}", suffix, data, *failure)
 
@@ -259,6 +266,8 @@ def main(arguments=None):
     parser.add_argument("--only", type=int, help="run this one input")
     options = parser.parse_args(arguments)
     faulthandler.enable()
+    # Building a command's arguments anew for each call would take longer than many a call.
+    app._command = functools.cache(app._command)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     files = corpus()
     record = Record(options.save or Path(tempfile.mkdtemp(prefix="fuzz-")))
@@ -275,7 +284,8 @@ def main(arguments=None):
             done += 1
         faulthandler.cancel_dump_traceback_later()
     print(f"{done} inputs from {len(files)} files, seed {options.seed}")
-    print(", ".join(f"{verb} {count}" for verb, count in record.runs.items()))
+    print("runs, and how many of them ended with 0:")
+    print(", ".join(f"{verb} {count} ({record.clean[verb]})" for verb, count in record.runs.items()))
     kinds = {"tracebacks": "traceback", "hangs": "hang", "changed sources": "changed", "lost values": "lost"}
     print(", ".join(f"{plural} {record.failures[kind]}" for plural, kind in kinds.items()))
     if record.failures:

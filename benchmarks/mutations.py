@@ -152,6 +152,21 @@ def replace_word(rng, data, _other):
     return b"".join(lines)
 
 
+def swap_values(rng, data, other):
+    """Values change places, within a text and between two: the text stays whole, its meaning does not."""
+    lines, donors = lines_of(data), lines_of(data) + lines_of(other)
+    for _ in range(rng.randint(1, 4)):
+        index = rng.randrange(len(lines))
+        sign = b"=" if b" = " in lines[index] else b":"
+        key, found, _ = lines[index].partition(sign)
+        values = [
+            value for line in rng.sample(donors, min(8, len(donors))) if (value := line.partition(sign)[2])
+        ]
+        if found and values:
+            lines[index] = key + sign + rng.choice(values)
+    return b"".join(lines)
+
+
 def insert_raw(rng, data, _other):
     where = rng.choice([0, len(data), rng.randrange(len(data) + 1)])
     return data[:where] + rng.choice(RAW) + data[where:]
@@ -169,7 +184,7 @@ def line_ends(rng, data, _other):
 
 def nest(rng, data, _other):
     """Brackets, dotted keys or indentation, deep."""
-    depth = rng.choice([5, 63, 64, 65, 66, 1000, 10_000])
+    depth = rng.choice([5, 20, 63, 64, 65, 66, 100, 1000, rng.choice([100, 1000, 10_000])])
     shape = rng.randrange(6)
     if shape == 0:
         block = b"deep: " + b"[" * depth + b"]" * depth + b"\n"
@@ -242,17 +257,18 @@ MUTATIONS = [
         repeat_lines,
         swap_lines,
         indent_lines,
-        indent_lines,
         insert_token,
+        replace_word,
     ),
-    *(insert_token, replace_word, replace_word, insert_raw, truncate, line_ends, nest, splice, defaults_list),
+    *(insert_token, replace_word, insert_raw, truncate, line_ends, nest, splice, defaults_list),
+    *(swap_values, swap_values, swap_values, delete_lines),
 ]
 
 
 def mutate(rng, data, other):
-    """Apply one to four mutations; one file in fifty stays as it is."""
-    if rng.random() < 0.02:
+    """Apply one to four mutations; one file in twenty stays as it is."""
+    if rng.random() < 0.05:
         return data
-    for _ in range(rng.choice([1, 1, 1, 2, 2, 3, 4])):
+    for _ in range(rng.choice([1, 1, 1, 1, 1, 2, 2, 3, 4])):
         data = rng.choice(MUTATIONS)(rng, data, other)
     return data

@@ -28,11 +28,11 @@ def composed(file: Path, overrides: Sequence[str], overlays: Sequence[Path]) -> 
     try:
         draft = draft_experiment(file, overrides, overlays=overlays)
     except DocumentError as error:
-        raise typer.Exit(_printed(unread(error))) from None
+        raise typer.Exit(printed(unread(error))) from None
     wrong = [finding for finding in draft.findings if not draft.complete or _of_command_line(finding)]
     report = Report(diagnose(draft, wrong, {}, {}))
     if report.has_errors:
-        raise typer.Exit(_printed(report))
+        raise typer.Exit(printed(report))
     return draft, choose(draft, {axis.path: axis.default for axis in draft.axes})
 
 
@@ -43,7 +43,8 @@ def _of_command_line(finding: object) -> bool:
     return place is not None and place.source.name == COMMAND_LINE
 
 
-def _printed(report: Report) -> int:
+def printed(report: Report) -> int:
+    """Write the diagnostics of `report` to standard error; return the exit code."""
     from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
 
     form = format_coloured if wants_colour(sys.stderr) else format_text

@@ -16,7 +16,7 @@ from pettingllms.errors import RefusedError, UsageError
 if TYPE_CHECKING:
     from pettingllms.config.upstream import Differences
     from pettingllms.documents.convert import Conversion, Format
-    from pettingllms.documents.source import Document, Finding
+    from pettingllms.documents.source import Document, DocumentError, Finding
 
 _log = logging.getLogger(__name__)
 STDIN = Path("<stdin>")
@@ -73,14 +73,14 @@ class _Job:
         try:
             document = _read(source, form)
         except DocumentError as error:
-            return _print_findings([error.finding])
+            return _print_unread(error)
         if document.format == form:
             raise UsageError(f"{source} is {form.upper()} already", help="there is nothing to convert")
         conversion, differences = self.convert(document, form)
         if self.check:
             return _print_ledger(conversion, differences)
         if conversion.text is None:
-            return _print_findings(conversion.ledger.refused)
+            return _print_refused(conversion.ledger.refused)
         if target is None:
             _print_text(conversion.text)
         else:
@@ -116,7 +116,7 @@ class _Job:
         for file in files:
             goal = (target or source) / file.relative_to(source).with_suffix(f".{form}")
             if goal in taken:
-                _refuse(file, f"{taken[goal]} becomes {goal} already")
+                _say(f"{file}: {taken[goal]} becomes {goal} already")
                 refused += 1
                 continue
             taken[goal] = file
@@ -135,15 +135,15 @@ class _Job:
             if self.check:
                 return _print_ledger(conversion, differences) == 0
             if conversion.text is None:
-                _print_findings(conversion.ledger.refused)
+                _print_refused(conversion.ledger.refused)
                 return False
             _make_folder(goal.parent)
             self.write(goal, conversion.text)
         except DocumentError as error:
-            _print_findings([error.finding])
+            _print_unread(error)
             return False
         except (RefusedError, UsageError) as error:
-            _refuse(file, str(error), error.help)
+            _say(f"{file}: {error}", error.help)
             return False
         _print_notes(conversion.document, differences)
         return True
@@ -184,7 +184,7 @@ def _files_in(source: Path, target: Path | None, form: Format) -> tuple[list[Pat
     suffixes = (".yaml", ".yml") if form == "toml" else (".toml",)
     found: list[Path] = []
     others = 0
-    for parent, folders, names in os.walk(source):
+    for parent, folders, names in os.walk(source, onerror=_unreadable):
         inside = [name for name in sorted(folders) if not name.startswith(".")]
         folders[:] = [name for name in inside if not _same(Path(parent) / name, target)]
         for name in sorted(names):
@@ -193,6 +193,10 @@ def _files_in(source: Path, target: Path | None, form: Format) -> tuple[list[Pat
             else:
                 others += 1
     return found, others
+
+
+def _unreadable(cause: OSError) -> None:
+    raise UsageError(f"the folder {cause.filename} cannot be read: {cause.strerror}") from None
 
 
 def _same(folder: Path, target: Path | None) -> bool:
@@ -214,23 +218,28 @@ def _print_text(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _print_findings(findings: Sequence[Finding]) -> int:
-    """Print what was refused; return the exit code."""
-    from pettingllms.documents.source import DocumentError
+def _print_unread(error: DocumentError) -> int:
+    """Print why a file could not be read; return the exit code."""
     from pettingllms.lint.engine import unread
     from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
 
+    report = unread(error)
     form = format_coloured if wants_colour(sys.stderr) else format_text
-    code = 0
+    typer.echo(form(report.diagnostics), err=True, nl=False)
+    return report.exit_code()
+
+
+def _print_refused(findings: Sequence[Finding]) -> int:
+    """Print what the other format cannot say; return the exit code."""
     for finding in findings:
-        report = unread(DocumentError(finding))
-        typer.echo(form(report.diagnostics), err=True, nl=False)
-        code = max(code, report.exit_code())
-    return code
+        place = finding.place
+        where = f"{place}:{place.span.column}: " if place is not None else ""
+        _say(f"{where}{finding.message}", finding.help)
+    return 1
 
 
-def _refuse(file: Path, message: str, help_text: str | None = None) -> None:
-    typer.echo(f"error: {file}: {message}", err=True)
+def _say(message: str, help_text: str | None = None) -> None:
+    typer.echo(f"error: {message}", err=True)
     if help_text:
         typer.echo(f"help: {help_text}", err=True)
 

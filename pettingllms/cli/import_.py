@@ -95,4 +95,5 @@ def _say(imported: Imported, name: str, target: Path | None) -> None:
         typer.echo(f"{where}: {'left out' if note.left_out else 'note'}: {note.message}", err=True)
     path = target or Path("imported.toml")
     for found in check_experiment(path, text=imported.text).diagnostics:
-        typer.echo(f"{found.file}:{found.line}: note: {found.code} {found.message}", err=True)
+        help_text = f" ({found.help})" if found.help else ""
+        typer.echo(f"{found.file}:{found.line}: note: {found.code} {found.message}{help_text}", err=True)

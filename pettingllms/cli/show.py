@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,9 +12,11 @@ import typer
 from pettingllms.cli.arguments import File, Overlays, Sets, Words
 
 if TYPE_CHECKING:
-    from pettingllms.documents.source import Finding
+    from pettingllms.documents.source import DocumentError, Finding
 
 Form = Literal["toml", "yaml", "json"]
+REMARKS = ("PLM209", "PLM210", "PLM6")
+"""Findings that are never errors, known here so that they cost no import of the rules."""
 
 
 def show(
@@ -57,40 +58,39 @@ def _written(tree: dict[str, Any], form: Form) -> str:
         from json import dumps
 
         return dumps(_plain(tree), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    from pettingllms.documents.arrange import arrange
+    from pettingllms.documents.outline_data import outline_of
+
+    outline = outline_of(tree)
     if form == "yaml":
-        from pettingllms.sweep.trial import yaml_text
+        from pettingllms.documents.write_yaml import write_yaml
 
-        return yaml_text(tree)
-    from pettingllms.config.load import trial_toml
+        return write_yaml(outline)
+    from pettingllms.documents.write_toml import write_toml
 
-    return trial_toml(tree)
+    arrange(outline, lambda *_: None)
+    return write_toml(outline)
 
 
 def _complain(findings: Sequence[Finding], file: Path, overrides: list[str], overlays: Sequence[Path]) -> int:
     """Write the errors among `findings` to standard error; return the exit code."""
-    if not findings:
+    if all(finding.code.startswith(REMARKS) for finding in findings):
         return 0
+    from pettingllms.cli.composed import printed
     from pettingllms.config.load import draft_experiment
     from pettingllms.lint.diagnostic import Severity
     from pettingllms.lint.engine import Report, diagnose
 
     draft = draft_experiment(file, overrides, overlays=overlays)
     found = diagnose(draft, findings, {}, {})
-    return _write(Report(tuple(one for one in found if one.severity is Severity.ERROR)))
+    return printed(Report(tuple(one for one in found if one.severity is Severity.ERROR)))
 
 
-def _complain_unread(error: Any) -> int:
+def _complain_unread(error: DocumentError) -> int:
+    from pettingllms.cli.composed import printed
     from pettingllms.lint.engine import unread
 
-    return _write(unread(error))
-
-
-def _write(report: Any) -> int:
-    from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
-
-    form = format_coloured if wants_colour(sys.stderr) else format_text
-    typer.echo(form(report.diagnostics), err=True, nl=False)
-    return int(report.exit_code())
+    return printed(unread(error))
 
 
 def _plain(value: Any) -> Any:

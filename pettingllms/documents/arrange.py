@@ -173,7 +173,7 @@ def _as_tables(value: Listing) -> bool:
     worthy = False
     for item in value.items:
         table = item.value
-        if not isinstance(table, Table) or _is_special(table):
+        if not isinstance(table, Table) or any(child.key in ("sweep", "null") for child in table.entries):
             return False
         if len(table.entries) > 1 and table.flow and next(comments_in(table), None) is None:
             return False

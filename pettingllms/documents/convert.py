@@ -32,7 +32,6 @@ from pettingllms.documents.write_yaml import write_yaml, yaml_scalar
 
 Format = Literal["toml", "yaml"]
 Amend = Callable[[Table], None]
-REFUSED = "PLM002"
 
 _NOT_IN_YAML_COMMENTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MARKER = re.compile(r"^(?:---|\.\.\.)(?=\s|$)", re.MULTILINE)
@@ -148,7 +147,7 @@ def _unwritable(document: Document, target: Format) -> Iterator[Finding]:
         if isinstance(value, (datetime.date, datetime.time)) and target == "yaml":
             kind = "time" if isinstance(value, datetime.time) else "date"
             message = f"{dotted(path)} is a {kind}, which YAML is read without"
-            yield Finding(path, message, "write it as text, in quotes", place=place, code=REFUSED)
+            yield Finding(path, message, "write it as text, in quotes", place=place)
     if document.format == "toml" and _NOT_IN_YAML_COMMENTS.search(document.text.replace("\r\n", "\n")):
         yield from _comment_characters(document, source)
 
@@ -162,7 +161,7 @@ def _comment_characters(document: Document, source: Source) -> Iterator[Finding]
             character = f"U+{ord(found.group()):04X}"
             message = f"a comment holds the character {character}, which YAML does not have there"
             place = Place(source, lines.span(start, start + 1))
-            yield Finding((), message, "remove it", place=place, code=REFUSED)
+            yield Finding((), message, "remove it", place=place)
 
 
 def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
@@ -178,7 +177,7 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 
 def _finding(document: Document, message: str) -> Finding:
     place = Place(Source(str(document.path), document.text), Span(1, 1, 1, 1))
-    return Finding((), message, place=place, code=REFUSED)
+    return Finding((), message, place=place)
 
 
 def _entries(table: Table) -> Iterator[Entry]:

@@ -43,12 +43,14 @@ class Override:
 class Hydra:
     """Applies overrides to a draft.
 
-    `folder`: where config groups may lie. `place`: where a key belongs in an experiment.
+    `folder`: where config groups may lie; `complete`: no group lies anywhere else. `place`: where a
+    key belongs in an experiment.
     """
 
     draft: Draft
     folder: Path | None = None
     place: Callable[[KeyPath], KeyPath | None] = lambda path: path
+    complete: bool = False
     multirun: bool = False
     sweeper: str | None = None
     settings: dict[str, tuple[Any, int]] = field(default_factory=dict)
@@ -196,16 +198,19 @@ class Hydra:
         key = override.key
         if override.package is not None or "/" in key:
             return True
-        if not re.fullmatch(r"[A-Za-z_][\w-]*", key):
+        if override.sign == "++" or not re.fullmatch(r"[A-Za-z_][\w-]*", key):
             return False
-        if options_of(key, self.folder):
-            return True
-        if isinstance(node, Scalar) and (not isinstance(node.value, str) or "${" in node.value):
+        if self.complete or options_of(key, self.folder):
+            return bool(options_of(key, self.folder))
+        return self.may_be_group(key, node)
+
+    def may_be_group(self, key: str, node: Node | Sweep | None) -> bool:
+        """Where the configuration is not at hand: a plain word for a section, or for no key of the schema."""
+        nodes = list(node.values) if isinstance(node, Choice) else [node]
+        texts = [word.value for word in nodes if isinstance(word, Scalar)]
+        if len(texts) < len(nodes) or any(not isinstance(text, str) or "${" in text for text in texts):
             return False
         kinds = self.draft.schema.kinds((key,))
-        words = [node] if isinstance(node, Scalar) else list(node.values) if isinstance(node, Choice) else []
-        if not words or not all(isinstance(word, Scalar) and isinstance(word.value, str) for word in words):
-            return False
         return kinds == frozenset({"table"}) or (kinds is None and not _is_leaf(key, self.draft))
 
     def group(self, override: Override, node: Node | Sweep | None) -> None:
@@ -224,6 +229,8 @@ class Hydra:
         if override.sign.startswith("+"):
             draft.defaults.append({group: names})
         elif draft.defaults:
+            # The last choice of a group counts.
+            draft.chosen = [entry for entry in draft.chosen if f"override {group}" not in entry]
             draft.chosen.append({f"override {group}": names})
         elif override.sign != "~":
             draft.defaults.append({group: names})

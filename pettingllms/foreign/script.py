@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path, PurePosixPath
 
+from pettingllms.compose.names import AmbiguousNameError, NameNotFoundError, find_file
 from pettingllms.documents.source import KeyPath
 from pettingllms.foreign import verl
 from pettingllms.foreign.draft import Draft
@@ -32,6 +34,7 @@ def import_launch(launch: Launch, draft: Draft, folder: Path | None) -> Hydra:
         hydra.place = verl.home
         draft.say("The keys of a verl trainer stand where one policy has them", launch.line, comment=True)
     _config(launch, draft)
+    _find_groups(draft, hydra)
     for message, line in launch.facts:
         draft.say(message, line, comment=not line)
     hydra.apply([(one.text, one.line or launch.line) for one in launch.overrides])
@@ -67,6 +70,14 @@ def _config(launch: Launch, draft: Draft) -> None:
         where = "" if _SHIPPED.search(folder) else "; move one of the two, or write its path"
         draft.say(f"{name} lies in {folder} there; here it is looked for beside {found}{where}", launch.line)
     draft.defaults.insert(0, name)
+
+
+def _find_groups(draft: Draft, hydra: Hydra) -> None:
+    """Where the configuration itself is at hand, so are the groups beside it."""
+    if draft.defaults:
+        with contextlib.suppress(NameNotFoundError, AmbiguousNameError, OSError, ValueError):
+            hydra.folder = find_file(draft.defaults[0], hydra.folder).parent
+            hydra.complete = True
 
 
 def _machine(launch: Launch, draft: Draft) -> None:

@@ -41,10 +41,7 @@ def save_checkpoint(policies: Policies, step: int, root: Path, keep: int) -> Pat
             torch.save(policies.optimizers[name].state_dict(), partial / f"optimizer-{number}.pt")
         state = {
             "step": step,
-            "policies": [
-                {"name": name, "path": plan.path, "version": policies.versions[name]}
-                for name, plan in policies.plans.items()
-            ],
+            "policies": [{"name": name, "version": policies.versions[name]} for name in policies.plans],
         }
         (partial / "state.json").write_text(json.dumps(state, indent=2) + "\n")
         _seal(partial)

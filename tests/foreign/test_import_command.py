@@ -61,7 +61,9 @@ def test_faults_of_the_result_are_notes_and_the_file_is_written(tmp_path, capsys
     target = tmp_path / "new.toml"
     command = "python train.py training.resample_frq=3"
     assert app.run(["import", "--command", command, str(target)]) == 0
-    assert "note: PLM003 there is no key training.resample_frq" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "note: PLM003 [training] has no key resample_frq" in shown
+    assert "did you mean training.resample_freq?" in shown
     assert tomllib.loads(target.read_text())["training"] == {"resample_frq": 3}
 
 

@@ -70,7 +70,7 @@ def test_each_kind_of_failure_is_seen_counted_and_saved(behaviour, failure, monk
     monkeypatch.setattr(fuzz, "VERBS", {"lint": lambda source, _: ["lint", source]})
     monkeypatch.setattr(fuzz, "NEIGHBOURS", {"rule": lambda *_: ["rule"]})
     monkeypatch.setattr(fuzz, "LIMIT", 0.2)
-    monkeypatch.setattr(fuzz, "run", lambda words: behaviour(words) if words[0] == "lint" else 0)
+    monkeypatch.setattr(fuzz.app, "run", lambda words: behaviour(words) if words[0] == "lint" else 0)
     monkeypatch.setattr(fuzz.resource, "setrlimit", lambda *_: None)
     monkeypatch.setattr(fuzz.faulthandler, "dump_traceback_later", lambda *_, **__: None)
     monkeypatch.setattr(fuzz, "mutate", lambda _rng, data, _other: data or b"x")

@@ -1,0 +1,66 @@
+"""A value from `oc.env` appears in no file and no output, from the first look at a file to the end of a run."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from scripted_experiment import write_experiment
+
+SECRET = "sekret-7f3a9"
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_model):
+    """An experiment whose model path is in an environment variable, as is the name of the project."""
+    model = tmp_path / f"{SECRET}-model"
+    model.symlink_to(tiny_model)
+    path = write_experiment(tmp_path, "${oc.env:PRIVATE_MODEL}")
+    text = path.read_text().replace("[training]", '[training]\nproject_name = "${oc.env:PRIVATE_NAME}"', 1)
+    path.write_text(text)
+    return path.parent
+
+
+def run(folder, *words):
+    private = {"PRIVATE_MODEL": str(folder / f"{SECRET}-model"), "PRIVATE_NAME": SECRET}
+    done = subprocess.run(
+        [sys.executable, "-m", "pettingllms", *words],
+        cwd=folder,
+        env={**os.environ, **private},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert SECRET not in done.stdout
+    assert SECRET not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lint"],
+        ["lint", "-s", "training.logger=${training.project_name}"],
+        ["lint", "-s", "env.name=${oc.env:PRIVATE_NAME}"],
+        ["show", "--resolved"],
+        ["show", "--resolved", "--as", "json", "-s", "training.experiment_name=x-${training.project_name}-y"],
+        ["show", "-s", "training.experiment_name=${mul:${training.project_name},2}", "--resolved"],
+        ["explain", "training.project_name"],
+        ["explain", "models"],
+        ["convert", "--check"],
+    ],
+    ids=" ".join,
+)
+def test_looking_at_a_file_never_shows_it(folder, words):
+    verb, *rest = words
+    run(folder, verb, "scripted.toml", *rest)
+
+
+def test_a_run_leaves_it_in_no_file(folder):
+    done = run(folder, "train", "scripted.toml")
+    assert done.returncode == 0, done.stderr
+    files = [path for path in (folder / "outputs").rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+    (resolved,) = (path for path in files if path.name == "resolved.toml")
+    assert "${oc.env:PRIVATE_MODEL}" in resolved.read_text()

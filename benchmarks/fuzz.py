@@ -2,8 +2,8 @@
 
 Each input runs in-process through every verb of `VERBS` and one of `NEIGHBOURS`; each `SAMPLE`th also runs
 through the real command. A failure is an exception that the command line does not turn into a message, an
-exit code other than 0, 1 or 2, more than `LIMIT` seconds of processor time, a source file that changed, or
-a conversion that succeeded with other values.
+exit code other than 0, 1 or 2, more than `LIMIT` seconds of processor time, a source file that changed, a
+conversion that succeeded with other values or cannot be proved, or YAML that OmegaConf reads as other values.
 
 Usage: python -m benchmarks.fuzz [--minutes M] [--inputs N] [--seed S] [--save FOLDER] [--only NUMBER]
 """
@@ -24,9 +24,14 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
+
+import yaml
+from omegaconf._utils import get_yaml_loader
 
 from benchmarks.mutations import lines_of, mutate
 from pettingllms.cli import app
+from pettingllms.documents.read import read_document
 from pettingllms.documents.source import DocumentError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +79,14 @@ NEIGHBOURS = {
     ],
 }
 CHANGES_SOURCE = {"set"}
+KINDS = {
+    "traceback": "tracebacks",
+    "hang": "hangs",
+    "changed": "changed sources",
+    "lost": "lost values",
+    "misread": "misread values",
+    "unproven": "unproven conversions",
+}
 
 
 class HangError(BaseException):
@@ -129,8 +142,8 @@ class Sink(io.TextIOWrapper):
         self.buffer.truncate()
 
 
-def watched(arguments, sink, record, verb):
-    """Run one command line in-process; return what went wrong, or None."""
+def watched(arguments, sink):
+    """Run one command line in-process; return what went wrong, or None, and the exit code."""
 
     def expired(*_):
         raise HangError
@@ -142,30 +155,31 @@ def watched(arguments, sink, record, verb):
         with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
             code = app.run(arguments)
     except HangError:
-        return "hang", traceback.format_exc()
+        return ("hang", traceback.format_exc()), None
     except SystemExit as end:
         code = end.code or 0
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        return "traceback", traceback.format_exc()
+        return ("traceback", traceback.format_exc()), None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    record.clean[verb] += code == 0
-    return None if code in (0, 1, 2) else ("traceback", f"exit code {code}: {sink.buffer.getvalue()!r}")
+    if code in (0, 1, 2):
+        return None, code
+    return ("traceback", f"exit code {code}: {sink.buffer.getvalue()!r}"), code
 
 
-def as_command(arguments, record):
-    """Run one command line as a process of its own; return what went wrong, or None."""
+def as_command(arguments):
+    """Run one command line as a process of its own; return what went wrong, or None, and the exit code."""
     command = [sys.executable, "-m", "pettingllms", *arguments]
     try:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=STUCK, check=False)
     except subprocess.TimeoutExpired as expired:
-        return "hang", str(expired)
-    record.clean["commands"] += ended.returncode == 0
-    if ended.returncode in (0, 1, 2) and b"Traceback (most recent call last)" not in ended.stderr:
-        return None
-    return "traceback", f"exit code {ended.returncode}\n{ended.stderr.decode(errors='replace')}"
+        return ("hang", str(expired)), None
+    code, words = ended.returncode, ended.stderr.decode(errors="replace")
+    if code in (0, 1, 2) and "Traceback (most recent call last)" not in words:
+        return None, code
+    return ("traceback", f"exit code {code}\n{words}"), code
 
 
 def without_null_tables(value):
@@ -187,17 +201,33 @@ def equal(one, two):
     return one == two or (isinstance(one, float) and math.isnan(one) and math.isnan(two))
 
 
+def as_omegaconf_reads(path, text):
+    """The data of a YAML text as OmegaConf reads it; None where it refuses."""
+    if path.suffix == ".toml":
+        return None
+    try:
+        data = yaml.load(text.removeprefix("\ufeff"), get_yaml_loader())
+    except Exception:
+        return None
+    return {} if data is None else data
+
+
 def lost_values(source, target):
     """What a conversion that succeeded did to the values, or None."""
-    from pettingllms.documents.read import read_document
-
     try:
-        before, after = read_document(source).data, read_document(target).data
+        before, after = read_document(source), read_document(target)
     except DocumentError as error:
-        return "lost", f"the converted file is not readable: {error}"
-    if equal(without_null_tables(before), without_null_tables(after)):
-        return None
-    return "lost", f"before: {before!r}\nafter:  {after!r}\n{target.read_bytes()!r}"
+        return "lost", f"{error.finding.place}: {error}\n{target.read_bytes()!r}"
+    told = (
+        f"before: {before.data!r}\nafter:  {after.data!r}\n{source.read_bytes()!r}\n{target.read_bytes()!r}"
+    )
+    if not equal(without_null_tables(before.data), without_null_tables(after.data)):
+        return "lost", told
+    for document in (before, after):
+        theirs = as_omegaconf_reads(document.path, document.text)
+        if theirs is not None and not equal(document.data, theirs):
+            return "misread", f"OmegaConf: {theirs!r}\n{told}"
+    return None
 
 
 class Record:
@@ -206,6 +236,10 @@ class Record:
     def __init__(self, save):
         self.save = save
         self.runs, self.clean, self.failures, self.seen = Counter(), Counter(), Counter(), Counter()
+
+    def ran(self, verb, code):
+        self.runs[verb] += 1
+        self.clean[verb] += code == 0
 
     def failed(self, number, verb, suffix, data, kind, words):
         """Count a failure; keep the input of the first three that look alike."""
@@ -233,24 +267,30 @@ def one_input(number, options, files, task, sink, record):
         old.unlink()
     source.write_bytes(data)
     neighbour = rng.choice(list(NEIGHBOURS))
+    codes = {}
     for verb, arguments_of in [*VERBS.items(), (neighbour, NEIGHBOURS[neighbour])]:
         arguments = arguments_of(str(source), str(target))
         if verb in ("show", "show --resolved") and rng.random() < 0.2:
             words = bytes(rng.choice(OVERRIDES), "utf-8")
             arguments += ["-s", mutate(rng, words, b"x").decode(errors="replace").replace("\0", "")]
-        record.runs[verb] += 1
-        failure = watched(arguments, sink, record, verb)
-        if failure is None and verb == "convert" and target.exists():
+        failure, codes[verb] = watched(arguments, sink)
+        if failure is None and verb == "convert" and codes[verb] == 0:
             failure = lost_values(source, target)
+        if failure is None and verb == "convert --check" and codes[verb] != codes["convert"]:
+            failure = (
+                "unproven",
+                f"convert {codes['convert']}, --check {codes[verb]}: {sink.buffer.getvalue()!r}",
+            )
         if failure is None and verb not in CHANGES_SOURCE and source.read_bytes() != data:
             failure = "changed", f"{arguments} changed its source"
+        record.ran(verb, codes[verb])
         if failure is not None:
             record.failed(number, verb, suffix, data, *failure)
         source.write_bytes(data)
     if number % SAMPLE == 0:
         verb = rng.choice(list(VERBS))
-        record.runs["commands"] += 1
-        failure = as_command(VERBS[verb](str(source), str(target)), record)
+        failure, code = as_command(VERBS[verb](str(source), str(target)))
+        record.ran("commands", code)
         if failure is not None:
             record.failed(number, f"command {verb}", suffix, data, *failure)
 
@@ -266,14 +306,14 @@ def main(arguments=None):
     parser.add_argument("--only", type=int, help="run this one input")
     options = parser.parse_args(arguments)
     faulthandler.enable()
-    # Building a command's arguments anew for each call would take longer than many a call.
-    app._command = functools.cache(app._command)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     files = corpus()
     record = Record(options.save or Path(tempfile.mkdtemp(prefix="fuzz-")))
     numbers = range(options.inputs) if options.only is None else [options.only]
     end, done = time.monotonic() + 60 * options.minutes, 0
-    with tempfile.TemporaryDirectory() as folder:
+    # Building a command's arguments anew for each call would take longer than many a call.
+    built_once = patch.object(app, "_command", functools.cache(app._command))
+    with tempfile.TemporaryDirectory() as folder, built_once:
         task, sink = workplace(Path(folder)), Sink()
         for number in numbers:
             if time.monotonic() > end:
@@ -286,8 +326,7 @@ def main(arguments=None):
     print(f"{done} inputs from {len(files)} files, seed {options.seed}")
     print("runs, and how many of them ended with 0:")
     print(", ".join(f"{verb} {count} ({record.clean[verb]})" for verb, count in record.runs.items()))
-    kinds = {"tracebacks": "traceback", "hangs": "hang", "changed sources": "changed", "lost values": "lost"}
-    print(", ".join(f"{plural} {record.failures[kind]}" for plural, kind in kinds.items()))
+    print(", ".join(f"{plural} {record.failures[kind]}" for kind, plural in KINDS.items()))
     if record.failures:
         print(f"inputs that failed: {record.save}")
     return 1 if record.failures else 0

@@ -72,6 +72,8 @@ class TokenSamplingConfig(ConfigModel):
     """Number of most likely tokens kept; -1 is off."""
     min_p: Annotated[float, Only(0.0)] = Field(0.0, ge=0, le=1)
     """Least probability relative to the most likely token; 0 is off."""
+    repetition_penalty: Annotated[float, Only(1.0)] = Field(1.0, gt=0)
+    """Divisor of the logits of tokens that occurred before; 1 is off."""
     stop: list[str] = Field(default_factory=list)
     """Texts at which generation stops."""
 
@@ -87,6 +89,8 @@ class ValidationSamplingConfig(ConfigModel):
     """Number of most likely tokens kept; -1 is off."""
     min_p: float = Field(0.0, ge=0, le=1)
     """Least probability relative to the most likely token; 0 is off."""
+    repetition_penalty: Annotated[float, Only(1.0)] = Field(1.0, gt=0)
+    """Divisor of the logits of tokens that occurred before; 1 is off."""
     stop: list[str] = Field(default_factory=list)
     """Texts at which generation stops."""
 

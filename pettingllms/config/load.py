@@ -14,8 +14,8 @@ from pettingllms.compose.compose import compose
 from pettingllms.compose.mounted import mounted_findings
 from pettingllms.compose.references import resolve_references
 from pettingllms.compose.resolution import Resolution
-from pettingllms.compose.stored import stored_tree
 from pettingllms.compose.special_values import replace_special
+from pettingllms.compose.stored import stored_tree
 from pettingllms.compose.tree import MISSING, Tree, get, with_values
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema, refused_keys

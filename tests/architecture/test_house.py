@@ -78,8 +78,8 @@ def test_every_part_has_its_row():
 
 
 LIGHT = [
-    *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor", "convert", "new")),
-    *(f"cli.{verb}" for verb in ("set", "diff", "explain", "import_")),
+    *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor")),
+    *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
     *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
     *("envs", "envs.math", "agents.math", "advantages.grpo", "loggers", "training.events"),
     *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),

@@ -1,4 +1,4 @@
-"""A value from `oc.env` appears in no file and no output, from the first look at a file to the end of a run."""
+"""A value from `oc.env` appears in no file and no output, from the first look to the end of a run."""
 
 import os
 import subprocess

@@ -176,7 +176,7 @@ def test_keys_keep_their_order_within_plain_keys_and_within_tables():
 
 
 def test_lists_keep_their_shape():
-    toml = 'a = [1, 2]\nb = [\n  1,\n  2,\n]\n'
+    toml = "a = [1, 2]\nb = [\n  1,\n  2,\n]\n"
     toml += 'c = [\n  { "x@y" = "eval" },\n  "_self_",\n  { d = 1, e = 2 },\n]\n'
     yaml_text = "a: [1, 2]\nb:\n- 1\n- 2\nc:\n- x@y: eval\n- _self_\n- {d: 1, e: 2}\n"
     assert to_yaml(toml) == yaml_text

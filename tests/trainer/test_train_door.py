@@ -15,7 +15,8 @@ SHIPPED = Path(__file__).parents[2] / "pettingllms" / "config"
 def test_a_name_and_overrides_become_a_trial():
     words = ["--config-name", "math_L3_model", "training.total_training_steps=500", "~training.seed"]
     assert arguments_of(words) == [
-        "train", "math_L3_model", "--output", "outputs", "--", "training.total_training_steps=500", "~training.seed",
+        "train", "math_L3_model", "--output", "outputs",
+        "--", "training.total_training_steps=500", "~training.seed",
     ]  # fmt: skip
 
 
@@ -63,7 +64,11 @@ def test_the_module_runs_as_documented(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "total_training_steps: 500" in shown.stdout
     refused = subprocess.run(
-        [*command, "training.total_trainin_steps=5"], capture_output=True, text=True, cwd=tmp_path, check=False
+        [*command, "training.total_trainin_steps=5"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert refused.returncode == 1
     assert "did you mean training.total_training_steps?" in refused.stderr

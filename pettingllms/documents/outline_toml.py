@@ -7,19 +7,10 @@ import tomllib
 from typing import Any
 
 from pettingllms.documents.outline import Entry, Listing, Scalar, Table, Value, add_gap, add_trailing
+from pettingllms.documents.scan import BLANK, KEY, SCALAR, STRING
 from pettingllms.documents.source import Document, KeyPath
 
-_BLANK = re.compile(r"[ \t]*")
 _GAP = re.compile(r"(?:[ \t\n]+|#[^\n]*)*")
-_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
-_STRING = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""(?:"{1,2})?'
-    r"|'''.*?'''(?:'{1,2})?"
-    r'|"(?:[^"\\\n]|\\.)*"'
-    r"|'[^'\n]*'",
-    re.DOTALL,
-)
-_SCALAR = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:[0-9:.]+(?:[Zz]|[+-]\d\d:\d\d)?)?|[^\s,\]}#]+")
 
 
 def outline_toml(document: Document) -> Table:
@@ -99,7 +90,7 @@ class _Reader:
         found: list[str] = []
         while True:
             self.skip_blank()
-            match = _KEY.match(self.text, self.position)
+            match = KEY.match(self.text, self.position)
             if match is None:
                 raise ValueError("not a key")
             word = match.group()
@@ -111,7 +102,7 @@ class _Reader:
             self.position += 1
 
     def skip_blank(self) -> None:
-        match = _BLANK.match(self.text, self.position)
+        match = BLANK.match(self.text, self.position)
         self.position = match.end() if match else self.position
 
     def entries(self, table: Table) -> dict[str, Entry]:
@@ -176,7 +167,7 @@ class _Reader:
             return self.array(entry, data)
         if opening == "{":
             return self.inline_table(data)
-        match = (_STRING if opening in "\"'" else _SCALAR).match(self.text, self.position)
+        match = (STRING if opening in "\"'" else SCALAR).match(self.text, self.position)
         if match is None:
             raise ValueError("not a value")
         self.position = match.end()

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import bisect
 import re
 import tomllib
 
-from pettingllms.documents.source import KeyPath, Span
+from pettingllms.documents.source import KeyPath, Lines, Span
 
 MAX_DEPTH = 64
 Spans = dict[KeyPath, tuple[Span, Span]]
 
-_BLANK = re.compile(r"[ \t]*")
+BLANK = re.compile(r"[ \t]*")
 _BLANKS_AND_COMMENTS = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
-_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
-_STRING = re.compile(
+KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
+STRING = re.compile(
     r'"""(?:[^\\]|\\.)*?"""(?:"{1,2})?'
     r"|'''.*?'''(?:'{1,2})?"
     r'|"(?:[^"\\\n]|\\.)*"'
     r"|'[^'\n]*'",
     re.DOTALL,
 )
-_SCALAR = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:[0-9:.]+(?:[Zz]|[+-]\d\d:\d\d)?)?|[^\s,\]}#]+")
+SCALAR = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:[0-9:.]+(?:[Zz]|[+-]\d\d:\d\d)?)?|[^\s,\]}#]+")
 
 
 class TooDeepError(Exception):
@@ -53,7 +52,7 @@ class _Scanner:
         self.text = text
         self.position = 0
         self.spans: Spans = {}
-        self.newlines = [index for index, character in enumerate(text) if character == "\n"]
+        self.span = Lines(text).span
         self.last_item: dict[KeyPath, int] = {}
         self.declared: dict[KeyPath, Span] = {}
 
@@ -71,14 +70,6 @@ class _Scanner:
     def skip(self, pattern: re.Pattern[str]) -> None:
         match = pattern.match(self.text, self.position)
         self.position = match.end() if match else self.position
-
-    def point(self, position: int) -> tuple[int, int]:
-        line = bisect.bisect_left(self.newlines, position)
-        start = self.newlines[line - 1] + 1 if line else 0
-        return line + 1, position - start + 1
-
-    def span(self, start: int, end: int) -> Span:
-        return Span(*self.point(start), *self.point(end))
 
     def header(self) -> KeyPath:
         start = self.position
@@ -111,8 +102,8 @@ class _Scanner:
         """Read a dotted key, up to what follows it."""
         found: list[tuple[str, Span]] = []
         while True:
-            self.skip(_BLANK)
-            match = _KEY.match(self.text, self.position)
+            self.skip(BLANK)
+            match = KEY.match(self.text, self.position)
             if match is None:
                 raise ValueError("not a key")
             word = match.group()
@@ -121,7 +112,7 @@ class _Scanner:
                 word = next(iter(tomllib.loads(f"{word}=0")))
             found.append((word, self.span(*match.span())))
             self.check_depth(len(found))
-            self.skip(_BLANK)
+            self.skip(BLANK)
             if self.text[self.position : self.position + 1] != ".":
                 return found
             self.position += 1
@@ -134,7 +125,7 @@ class _Scanner:
         path = table
         keys = self.keys()
         self.position += 1  # the equals sign
-        self.skip(_BLANK)
+        self.skip(BLANK)
         for key, span in keys:
             path = (*path, key)
             if span is not keys[-1][1]:
@@ -152,7 +143,7 @@ class _Scanner:
         elif opening == "{":
             self.inline_table(path)
         else:
-            match = (_STRING if opening in "\"'" else _SCALAR).match(self.text, start)
+            match = (STRING if opening in "\"'" else SCALAR).match(self.text, start)
             if match is None:
                 raise ValueError("not a value")
             self.position = match.end()

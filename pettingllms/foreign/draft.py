@@ -8,6 +8,7 @@ from typing import Any
 
 from pettingllms.compose.overrides import Schema
 from pettingllms.documents.outline import Table
+from pettingllms.documents.outline_data import Spelled
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.foreign.functions import Interval, Range, Sweep
 from pettingllms.foreign.grammar import GrammarFault, Node, Scalar
@@ -16,20 +17,6 @@ NULL = {"null": True}
 _KINDS = {str: "text", int: "integer", float: "number", bool: "boolean", list: "list", dict: "table"}
 _NUMBER = re.compile(r"[+-]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?")
 _ENVIRONMENT = re.compile(r"\$\{oc\.env:[^{}]*\}")
-
-
-class Spelled(float):
-    """A number that keeps the way in which it was written."""
-
-    __slots__ = ("text",)
-
-    def __new__(cls, value: float, text: str) -> Spelled:
-        """The number `value`, written `text`."""
-        made = super().__new__(cls, value)
-        made.text = text
-        return made
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pettingllms.documents.arrange import arrange
-from pettingllms.documents.outline import Entry, Listing, Scalar, Table, Value, children
+from pettingllms.documents.outline import Entry, Listing, Scalar, Table, children
+from pettingllms.documents.outline_data import value_of
 from pettingllms.documents.write_toml import write_toml
-from pettingllms.foreign.draft import Draft, Spelled, is_special
+from pettingllms.foreign.draft import Draft, is_special
 
 _DEFAULTS = "The default of each swept value is the first of its values, or its low end."
 
@@ -18,7 +19,7 @@ def render(draft: Draft) -> str:
     root = draft.base if draft.base is not None else Table([Entry("format", Scalar(1))])
     if draft.defaults or draft.chosen:
         entries = [*draft.defaults, "_self_", *draft.chosen]
-        root.entries.insert(1, Entry("defaults", _value(entries)))
+        root.entries.insert(1, Entry("defaults", value_of(entries)))
     for key, value in draft.tree.items():
         _set(root, key, value)
     if draft.sweep:
@@ -53,28 +54,9 @@ def _set(table: Table, key: str, value: Any) -> None:
     """Set `key`; plain tables merge, everything else replaces."""
     known = next((entry for entry in table.entries if entry.key == key), None)
     if known is None:
-        table.entries.append(Entry(key, _value(value)))
+        table.entries.append(Entry(key, value_of(value)))
     elif isinstance(known.value, Table) and isinstance(value, dict) and not is_special(value):
         for name, item in value.items():
             _set(known.value, name, item)
     else:
-        known.value = _value(value)
-
-
-def _value(value: Any) -> Value:
-    if isinstance(value, dict):
-        entries = [Entry(str(key), _value(item)) for key, item in value.items()]
-        return Table(entries, flow=is_special(value) or not entries)
-    if isinstance(value, list):
-        # A list of tables has a line for each.
-        return Listing([Entry(None, _item(item)) for item in value], flow=dict not in map(type, value))
-    if isinstance(value, Spelled):
-        return Scalar(float(value), value.text)
-    return Scalar(value)
-
-
-def _item(value: Any) -> Value:
-    made = _value(value)
-    if isinstance(made, Table):
-        made.flow = True
-    return made
+        known.value = value_of(value)

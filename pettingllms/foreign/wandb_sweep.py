@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.compose.tree import MISSING, get
+from pettingllms.documents.outline_data import Spelled
 from pettingllms.documents.source import Document, KeyPath, Source, dotted
-from pettingllms.foreign.draft import Draft, Spelled
+from pettingllms.foreign.draft import Draft
 from pettingllms.foreign.expand import Field
 from pettingllms.foreign.functions import Choice
 from pettingllms.foreign.grammar import GrammarFault, Scalar

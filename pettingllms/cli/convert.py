@@ -85,7 +85,7 @@ class _Job:
             _print_text(conversion.text)
         else:
             self.write(target, conversion.text)
-        _print_notes(document, differences)
+        _print_notes(conversion, differences)
         return 0
 
     def convert(self, document: Document, form: Format) -> tuple[Conversion, Differences]:
@@ -145,7 +145,7 @@ class _Job:
         except (RefusedError, UsageError) as error:
             _say(f"{file}: {error}", error.help)
             return False
-        _print_notes(conversion.document, differences)
+        _print_notes(conversion, differences)
         return True
 
 
@@ -244,9 +244,18 @@ def _say(message: str, help_text: str | None = None) -> None:
         typer.echo(f"help: {help_text}", err=True)
 
 
-def _print_notes(document: Document, differences: Differences) -> None:
+def _print_notes(conversion: Conversion, differences: Differences) -> None:
+    """Say what a reader of the converted file should know: surprising values, other meanings, other words."""
+    path = conversion.document.path
+    for note in conversion.document.notes:
+        advice = f"; {note.help}" if note.help else ""
+        _log.info("%s: %s%s", note.place, note.message, advice)
     for line, what in differences.notes:
-        _log.info("%s:%d: %s", document.path, line, what)
+        _log.info("%s:%d: %s", path, line, what)
+    count = len(conversion.ledger.normalised)
+    if count:
+        words = "is one thing" if count == 1 else f"are {count} things"
+        _log.info("%s: there %s written in another way; --check lists all", path, words)
 
 
 def _print_ledger(conversion: Conversion, differences: Differences) -> int:

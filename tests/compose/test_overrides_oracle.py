@@ -143,7 +143,7 @@ def by_hydra(tree, texts):
         if any(override.is_sweep_override() for override in parsed):
             return REFUSED
         ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
-    except (HydraException, OmegaConfBaseException, TypeError, AttributeError, IndexError):
+    except (HydraException, OmegaConfBaseException, TypeError, ValueError, AttributeError):
         # The last three are what Hydra answers to a key below a list or a plain value.
         return REFUSED
     return OmegaConf.to_container(config)

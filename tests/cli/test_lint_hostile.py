@@ -67,6 +67,6 @@ def test_fault_found_twice_names_no_cells(tmp_path, capsys):
 
 def test_many_unknown_keys_are_all_reported(tmp_path, capsys):
     path = tmp_path / "many.toml"
-    path.write_text("format = 1\n" + "".join(f"unknown_{n} = {n}\n" for n in range(5000)))
+    path.write_text("format = 1\nlora_rank = 8\n" + "".join(f"unknown_{n} = {n}\n" for n in range(5000)))
     assert run(["lint", "--format", "concise", str(path)]) == 1
     assert capsys.readouterr().out.count("PLM003") == 5000

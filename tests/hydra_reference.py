@@ -112,3 +112,12 @@ def differences(ours, theirs):
             shown = [("absent" if value is absent else repr(value)) for value in (one, two)]
             found.append(f"{'.'.join(map(str, path))}: ours {shown[0]}, Hydra {shown[1]}")
     return found
+
+
+def without_null_tables(value):
+    """The value with None for each `{ null = true }`."""
+    if value == {"null": True}:
+        return None
+    if isinstance(value, dict):
+        return {key: without_null_tables(item) for key, item in value.items()}
+    return [without_null_tables(item) for item in value] if isinstance(value, list) else value

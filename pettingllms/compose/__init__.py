@@ -1,1 +1,1 @@
-"""From a document and its overrides to one plain tree: overrides, special values, references."""
+"""From files and overrides to one tree: defaults lists and groups, overrides, special values, references."""

@@ -11,7 +11,7 @@ from typing import Any
 from pettingllms.compose.compose import Composition, compose
 from pettingllms.compose.defaults import package_header
 from pettingllms.compose.groups import place_of, read_choices
-from pettingllms.compose.overrides import INVALID, Override, Schema, apply_overrides, parse_override
+from pettingllms.compose.overrides import INVALID_OVERRIDE, Override, Schema, apply_overrides, parse_override
 from pettingllms.compose.tree import MISSING, Tree, get, is_section
 from pettingllms.documents.source import Document, DocumentError, Finding, KeyPath, Place, dotted
 
@@ -88,7 +88,7 @@ class _Amender:
         if inherited and override.operation == "~":
             message = f"{dotted(path)} is set by {place}, so it cannot be deleted in this file"
             where = Place(override.source, override.key_span)
-            finding = Finding(path, message, help="delete it there", place=where, code=INVALID)
+            finding = Finding(path, message, help="delete it there", place=where, code=INVALID_OVERRIDE)
             self.result.findings.append(finding)
             return
         if inherited and (override.operation == "+=" or self.schema.kinds(path) is None):
@@ -127,7 +127,7 @@ class _Amender:
         if index is None:
             message = f"the defaults list of this file has no group {key}"
             finding = Finding(
-                (), message, help=f"to add it write +{text}", place=place_of(text), code=INVALID
+                (), message, help=f"to add it write +{text}", place=place_of(text), code=INVALID_OVERRIDE
             )
             self.result.findings.append(finding)
         elif key in choices.deleted:

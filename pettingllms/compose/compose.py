@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pettingllms.compose.defaults import INVALID, Entry, package_header, read_entries
+from pettingllms.compose.defaults import INVALID_DEFAULTS, Entry, package_header, read_entries
 from pettingllms.compose.groups import Choice, Choices, read_choices
 from pettingllms.compose.names import (
     SUFFIXES,
@@ -27,7 +27,7 @@ from pettingllms.documents.read import parse_document, read_document
 from pettingllms.documents.source import START, Document, DocumentError, Finding, KeyPath, Place, Source
 from pettingllms.registry import closest
 
-UNKNOWN, CYCLE, AMBIGUOUS, UNREADABLE = "PLM211", "PLM212", "PLM213", "PLM002"
+UNKNOWN_FILE, CYCLE, AMBIGUOUS, UNREADABLE = "PLM211", "PLM212", "PLM213", "PLM002"
 MAX_FILES = 200
 
 
@@ -82,7 +82,8 @@ def compose(
         layer = Layer("file", str(node.document.path), package, node.included, node.note)
         tree.merge(node.document, layer, frozenset({"defaults", "format"} if package else {"defaults"}))
     values, unknown = choices.settled()
-    findings = [*composer.findings, *unknown, *apply_overrides(tree, values, schema)]
+    refused = [choices.advised(finding) for finding in apply_overrides(tree, values, schema)]
+    findings = [*composer.findings, *unknown, *refused]
     return Composition(tree, findings, tuple(composer.documents.values()), composer.complete)
 
 
@@ -176,8 +177,11 @@ class _Composer:
             known = self.choices.known.setdefault(key, names[0] if names else "")
             if not several and known != (names[0] if names else ""):
                 message = f"the group {key} is chosen twice: {known} and {', '.join(names)}"
-                help_text = f'write {{ "override {entry.group}" = … }} to change a choice'
-                self.refuse(Finding((), message, help=help_text, place=place, code=INVALID), node)
+                help_text = f"an `override {entry.group}` entry at the end of the list changes a choice"
+                if any(added.group == entry.group for added in self.choices.appended):
+                    # The list is walked from its end, so that what was added came first.
+                    help_text = f"write {key}={known} to change the choice"
+                self.refuse(Finding((), message, help=help_text, place=place, code=INVALID_DEFAULTS), node)
                 return []
         found: list[_Node] = []
         for name in names:
@@ -213,7 +217,8 @@ class _Composer:
         repeated = bool(words) and words[-1] in fits_above
         if fits_above and (repeated or not fits_below):
             where = node.package or "the root"
-            return node.package, f"merged at {where}, as it holds {', '.join(fits_above)} itself"
+            shown = ", ".join(fits_above[:3]) + (", …" if len(fits_above) > 3 else "")
+            return node.package, f"merged at {where}, as it holds {shown} itself"
         return package, None
 
     def read(self, entry: Entry, name: str, place: Place, node: _Node) -> Document | None:
@@ -252,7 +257,7 @@ class _Composer:
             return None
         except (OSError, ValueError) as error:
             message = f"{wanted} cannot be read: {error}"
-            finding = Finding((), message, place=place, code=UNKNOWN)
+            finding = Finding((), message, place=place, code=UNKNOWN_FILE)
         self.refuse(finding, node)
         return None
 
@@ -260,11 +265,13 @@ class _Composer:
         message = f"there is no file {error.name}; searched {', '.join(error.tried)}"
         options = options_of(entry.group, self.folder) if entry.group else []
         help_text = f"did you mean {error.near}?" if error.near else None
+        if entry.absolute:
+            message = f"{message}; a name that begins with / starts at the folder of the main file"
         if name == "???":
             message = f"the group {entry.group} must be chosen: {entry.group}=NAME"
         if options and (help_text is None or closest(name, options) is None):
             help_text = f"files there: {', '.join(options)}"
-        return Finding((), message, help=help_text, place=place, code=UNKNOWN)
+        return Finding((), message, help=help_text, place=place, code=UNKNOWN_FILE)
 
     def refuse(self, finding: Finding, node: _Node) -> None:
         self.findings.append(_chained(finding, node))

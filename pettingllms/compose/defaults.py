@@ -8,7 +8,7 @@ from typing import Any
 
 from pettingllms.documents.source import START, Document, Finding, Place, Source
 
-INVALID = "PLM214"
+INVALID_DEFAULTS = "PLM214"
 _HEADER = re.compile(r"#[ \t]*@package[ \t]+(\S+)")
 _NO_REFERENCES = "references in a defaults list are not available in this version"
 _SHAPES = 'write "name", { group = "name" } or "_self_"'
@@ -51,8 +51,7 @@ def read_entries(document: Document) -> tuple[list[Entry], list[Finding]]:
     raw = document.data.get("defaults", [])
     whole = _place(document, ("defaults",))
     if not isinstance(raw, list):
-        message = f"defaults must be a list, not {type(raw).__name__}"
-        return [Entry(whole, is_self=True)], [_fault(whole, message)]
+        return [Entry(whole, is_self=True)], [_fault(whole, "defaults must be a list of files", _SHAPES)]
     entries: list[Entry] = []
     findings: list[Finding] = []
     for index, item in enumerate(raw):
@@ -130,4 +129,4 @@ def _place(document: Document, path: tuple[str | int, ...]) -> Place:
 
 
 def _fault(place: Place, message: str, help_text: str | None = None) -> Finding:
-    return Finding((), message, help=help_text, place=place, code=INVALID)
+    return Finding((), message, help=help_text, place=place, code=INVALID_DEFAULTS)

@@ -15,7 +15,7 @@ from pettingllms.compose.tree import MISSING, get
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.registry import closest
 
-UNKNOWN, CYCLE, NOT_AVAILABLE = "PLM201", "PLM202", "PLM203"
+UNKNOWN_REFERENCE, CYCLE, NOT_AVAILABLE = "PLM201", "PLM202", "PLM203"
 MAX_TEXT = 1_000_000
 MAX_TEXTS = 50 * MAX_TEXT
 UNSET = "???"
@@ -168,7 +168,7 @@ class Evaluator:
         found = split_keys(inside, path)
         if found is None:
             message = f"{text} goes above the root of the file (InterpolationKeyError)"
-            raise self.strings.fault(path, message, "take away a dot", code=UNKNOWN)
+            raise self.strings.fault(path, message, "take away a dot", code=UNKNOWN_REFERENCE)
         start, keys = found
         asked, outcome = start, Outcome(target=start)
         for depth, key in enumerate(keys):
@@ -271,14 +271,14 @@ class Evaluator:
         if absent.why == "missing":
             name = "this value" if self.secret else dotted(absent.asked[: absent.depth + 1])
             message = f"{reference.text}: {name} is ???, which must be set (InterpolationToMissingValueError)"
-            return self.strings.fault(path, message, "give it a value", code=UNKNOWN)
+            return self.strings.fault(path, message, "give it a value", code=UNKNOWN_REFERENCE)
         if not self.secret and not inside.startswith("."):
             self.strings.result.absolute_misses.append((path, absent.asked))
         near = None if self.secret else self.names.near(absent)
         help_text = f"did you mean ${{{_from(near, inside, path)}}}?" if near else KNOWN_KEYS
         name = "such key" if self.secret else f"key {dotted(absent.asked)[:200]}"
         message = f"{reference.text}: this file has no {name} (InterpolationKeyError)"
-        return self.strings.fault(path, message, help_text, code=UNKNOWN)
+        return self.strings.fault(path, message, help_text, code=UNKNOWN_REFERENCE)
 
     @property
     def secret(self) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pettingllms.compose.defaults import Entry
 from pettingllms.compose.names import options_of
 from pettingllms.compose.tree import COMMAND_LINE
 from pettingllms.documents.source import Finding, Place, Source, Span
+from pettingllms.registry import closest
 
-INVALID = "PLM009"
+INVALID_OVERRIDE, UNKNOWN_KEY = "PLM009", "PLM003"
 _GROUP = re.compile(r"(?P<sign>\+|~)?(?P<group>[\w./-]+?)(?P<at>@(?P<package>[\w.]*))?(?:=(?P<value>.*))?")
 
 
@@ -54,13 +55,23 @@ class Choices:
         values = [text for text in self.values if text not in self.undecided or text in unused - groups]
         return values, [self._unknown(text) for text in self.values if text in groups]
 
+    def advised(self, finding: Finding) -> Finding:
+        """The finding of an override with better help, where it was meant to choose a file."""
+        text = finding.place.source.text if finding.place is not None else ""
+        if text in self.undecided and not text.startswith("~"):
+            return replace(finding, help=f"{finding.help}; +{text} adds the file of that name")
+        near = closest(str(finding.path[0]), self.known) if len(finding.path) == 1 else None
+        known = near is not None and finding.code == UNKNOWN_KEY
+        return replace(finding, help=f"did you mean {near}=…?") if known else finding
+
     def _unknown(self, text: str) -> Finding:
         key = self.undecided[text]
         group = key.partition("@")[0]
         same = [known for known in self.known if known.partition("@")[0] == group]
-        help_text = f"did you mean {' or '.join(same)}?" if same else f"to add it write +{text.lstrip('~')}"
+        added = None if text.startswith("~") else f"to add it write +{text}"
+        help_text = f"did you mean {' or '.join(same)}?" if same else added
         message = f"no defaults list has the group {key}"
-        return Finding((), message, help=help_text, place=place_of(text), code=INVALID)
+        return Finding((), message, help=help_text, place=place_of(text), code=INVALID_OVERRIDE)
 
 
 def read_choices(texts: list[str], folder: Path) -> Choices:
@@ -75,7 +86,7 @@ def read_choices(texts: list[str], folder: Path) -> Choices:
 def _read(text: str, folder: Path, choices: Choices) -> bool:
     """Note the choice that `text` makes; False where it can only be an override of a value."""
     match = _GROUP.fullmatch(text.strip())
-    if match is None or (match["value"] is None) != (match["sign"] == "~"):
+    if match is None or (match["value"] is None and match["sign"] != "~"):
         return False
     group, explicit = match["group"], bool(match["at"] or "/" in match["group"])
     options = options_of(group, folder) if explicit or "." not in group else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pettingllms.compose.references import UNKNOWN
+from pettingllms.compose.references import UNKNOWN_REFERENCE
 from pettingllms.compose.resolution import Fallback, Resolution
 from pettingllms.compose.tree import MISSING, Tree, get
 from pettingllms.documents.source import Finding, KeyPath, dotted
@@ -21,7 +21,7 @@ def mounted_findings(tree: Tree, resolution: Resolution) -> list[Finding]:
     findings: list[Finding] = []
     for finding in resolution.findings:
         own = _own(tree, finding.path, misses[finding.path]) if finding.path in misses else None
-        if finding.code == UNKNOWN and own is not None:
+        if finding.code == UNKNOWN_REFERENCE and own is not None:
             findings.append(dataclasses.replace(finding, help=_advice(tree, finding.path, own)))
         else:
             findings.append(finding)

@@ -15,7 +15,7 @@ from pettingllms.documents.scan import MAX_DEPTH
 from pettingllms.documents.source import Finding, KeyPath, Place, Source, Span, dotted
 from pettingllms.documents.toml import too_large
 
-INVALID, UNKNOWN_KEY = "PLM009", "PLM003"
+INVALID_OVERRIDE, UNKNOWN_KEY = "PLM009", "PLM003"
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _PATH = re.compile(rf"{_KEY}(?:\.{_KEY})*")
 
@@ -108,11 +108,16 @@ def parse_override(text: str) -> Override:
 
 def _refuse(text: str, column: int, length: int, message: str, help_text: str | None) -> _RefusedError:
     place = Place(Source(COMMAND_LINE, text), Span(1, column, 1, column + length))
-    return _RefusedError(Finding((), message, help=help_text, place=place, code=INVALID))
+    return _RefusedError(Finding((), message, help=help_text, place=place, code=INVALID_OVERRIDE))
 
 
 def _fault(
-    override: Override, message: str, help_text: str | None, code: str = INVALID, *, at_key: bool = True
+    override: Override,
+    message: str,
+    help_text: str | None,
+    code: str = INVALID_OVERRIDE,
+    *,
+    at_key: bool = True,
 ) -> _RefusedError:
     place = Place(override.source, override.key_span if at_key else override.value_span)
     return _RefusedError(Finding(override.path, message, help=help_text, place=place, code=code))
@@ -128,6 +133,9 @@ def _apply(tree: Tree, override: Override, schema: Schema) -> None:
     if override.operation == "~":
         if current is MISSING:
             raise _fault(override, f"{dotted(path)} is not set, so it cannot be deleted", None)
+        if override.value.strip() and read_value(override.value, path, schema) != current:
+            message = f"{dotted(path)} has another value than {override.value}, so it is not deleted"
+            raise _fault(override, message, f"write ~{dotted(path)} to delete it whatever it is")
         tree.delete(path, override.source, override.key_span)
         return
     if override.operation == "+" and current not in (MISSING, None) and not isinstance(current, (dict, list)):
@@ -181,7 +189,7 @@ def _change(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | 
         raise _fault(
             override,
             f"{name} is a section; {override.text} would replace it by one value",
-            f"set its keys: {name}.key=value; no config group is called {name}",
+            f"set its keys: {name}.key=value; no defaults list has a config group {name}",
             at_key=False,
         )
     if isinstance(value, dict) and not special:

@@ -9,7 +9,7 @@ from typing import Any
 from pettingllms.compose.evaluation import (
     CYCLE,
     NOT_AVAILABLE,
-    UNKNOWN,
+    UNKNOWN_REFERENCE,
     BrokenError,
     Evaluator,
     Marks,
@@ -20,7 +20,7 @@ from pettingllms.compose.resolution import Fallback, Resolution, get_through, so
 from pettingllms.compose.tree import get
 from pettingllms.documents.source import Finding, KeyPath, dotted
 
-__all__ = ["UNKNOWN", "Fallback", "Resolution", "get_through", "resolve_references", "source_of"]
+__all__ = ["UNKNOWN_REFERENCE", "Fallback", "Resolution", "get_through", "resolve_references", "source_of"]
 
 MAX_CHAIN = 64
 MAX_DEPTH = 64

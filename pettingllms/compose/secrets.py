@@ -23,6 +23,7 @@ _COUNTED = {
 """What stands before `token` where it is a piece of text: `pad_token`, `max_token`."""
 _PLAIN_REFERENCE = re.compile(r"\$\{(oc\.env:\s*\w+\s*|[.\w\[\]-]+)\}")
 _SHORTEST = 4
+_PAIR = re.compile(r"""([\w."'-]+)(\s*(?:\+=|:=|[:=])\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)""")
 
 
 def looks_secret(key: str) -> bool:
@@ -60,6 +61,17 @@ def redacted(data: dict[str, Any], resolution: Resolution | None) -> dict[str, A
 def shown(value: Any, path: KeyPath, hidden: Sequence[str]) -> Any:
     """`value` as it may be shown at `path`; `hidden`: texts that must not appear in it."""
     return _shown(value, path, {}, hidden)
+
+
+def redacted_line(line: str) -> str:
+    """A line of a file, or an override, without the values of keys that look like secrets."""
+
+    def hide(match: re.Match[str]) -> str:
+        key, between, value = match.groups()
+        plain = not _gives_away(value.strip("\"'")) or not looks_secret(key.rpartition(".")[2].strip("\"'"))
+        return match.group() if plain else f"{key}{between}{REDACTED}"
+
+    return _PAIR.sub(hide, line)
 
 
 def secret_texts(data: dict[str, Any]) -> list[str]:

@@ -70,11 +70,13 @@ class Tree:
         return Place(self.source, START)
 
     def layer(self, path: KeyPath) -> Layer | None:
-        """The layer that gave `path`, or the value around it, what it holds."""
+        """The layer that gave `path`, or the value around it, what it holds; of a section, its first key."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.history:
                 return self.history[path[:length]][-1].layer
-        return None
+        below = (writes for known, writes in self.history.items() if known[: len(path)] == path)
+        first = next(below, None)
+        return first[-1].layer if first else None
 
     def merge(self, document: Document, layer: Layer, leave_out: frozenset[str] = frozenset()) -> None:
         """Put `document` at the layer's package: sections merge key by key, everything else replaces.

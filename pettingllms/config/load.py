@@ -20,7 +20,7 @@ from pettingllms.compose.tree import MISSING, Tree, get, with_values
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema, refused_keys
 from pettingllms.config.recognise import not_an_experiment
-from pettingllms.config.shape import AXIS, MISSING_KEY, UNKNOWN, shape_findings, written
+from pettingllms.config.shape import AXIS, MISSING_KEY, UNKNOWN_KEY, shape_findings, written
 from pettingllms.config.sweep import ChoiceAxis
 from pettingllms.documents.read import read_document
 from pettingllms.documents.source import Document, Finding, KeyPath, dotted
@@ -79,8 +79,8 @@ class Draft:
 class Typed:
     """One cell: its resolved tree, its typed form where there is one, and the faults.
 
-    `stored`: the tree as it may be written to files; `secrets`: texts of environment variables that
-    must not be shown, with the variables' names. `dropped`: paths that were left out of `config`
+    `stored`: the tree as it may be written to files; `secrets`: texts of environment variables, which
+    must not be shown, and what is shown in their place. `dropped`: paths that were left out of `config`
     because they are faulty.
     """
 
@@ -194,7 +194,7 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
             if not paths:
                 break
             # Leaving out an unknown key takes no value away from the rules.
-            dropped |= paths - {finding.path for finding in new if finding.code == UNKNOWN}
+            dropped |= paths - {finding.path for finding in new if finding.code == UNKNOWN_KEY}
             data = _without(data, (), paths)
         else:
             break
@@ -202,7 +202,8 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
         if not _explained(path, dropped):
             findings.append(_refused(path, mark.values, resolution.data))
     stored = stored_tree(resolution)
-    return Typed(resolution.data, stored, config, findings, resolution.secrets, resolution.origins, dropped)
+    secrets = {text: f"${{oc.env:{name}}}" for text, name in resolution.secrets.items()}
+    return Typed(resolution.data, stored, config, findings, secrets, resolution.origins, dropped)
 
 
 def _whole_list(path: KeyPath) -> KeyPath:

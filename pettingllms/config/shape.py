@@ -15,7 +15,7 @@ from pettingllms.config.model import ConfigModel
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.registry import closest
 
-UNKNOWN, MISSING_KEY, WRONG_TYPE, BAD_VALUE, AXIS = "PLM003", "PLM004", "PLM005", "PLM006", "PLM401"
+UNKNOWN_KEY, MISSING_KEY, WRONG_TYPE, BAD_VALUE, AXIS = "PLM003", "PLM004", "PLM005", "PLM006", "PLM401"
 
 _LIMITS = {
     "greater_than_equal": ("ge", "at least"),
@@ -96,7 +96,7 @@ def _unknown_key(path: KeyPath, data: dict[str, Any], model: type[ConfigModel], 
         help_text = did_you_mean(path, data)
     where = f"[{dotted((*prefix, *path[:-1]))}]" if (*prefix, *path[:-1]) else "the experiment"
     message = f"{where} has no key {dotted(path[-1:])}"
-    return Finding((*prefix, *path), message, help=help_text, at_key=True, code=UNKNOWN)
+    return Finding((*prefix, *path), message, help=help_text, at_key=True, code=UNKNOWN_KEY)
 
 
 def _missing_key(path: KeyPath, model: type[ConfigModel], prefix: KeyPath) -> Finding:

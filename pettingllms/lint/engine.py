@@ -10,6 +10,7 @@ from typing import Any
 
 import pettingllms.lint.rules  # noqa: F401 - fills RULES
 from pettingllms.compose.references import source_of
+from pettingllms.compose.secrets import REDACTED, redacted_line, secret_texts
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import (
     Draft,
@@ -113,7 +114,8 @@ def diagnose(
     draft: Draft, findings: Sequence[Finding], origins: Mapping[KeyPath, KeyPath], secrets: Mapping[str, str]
 ) -> tuple[Diagnostic, ...]:
     """The findings of a draft, each with its place, in file order."""
-    found = (without_secrets(one, secrets) for one in _diagnostics(draft, findings, {}, origins))
+    shown = {**secrets, **dict.fromkeys(secret_texts(draft.tree.data), REDACTED)}
+    found = (without_secrets(one, shown) for one in _diagnostics(draft, findings, {}, origins))
     return _in_file_order(draft, found)
 
 
@@ -170,15 +172,16 @@ def _overlap(one: KeyPath, other: KeyPath) -> bool:
 def _merged(draft: Draft, common: list[Finding], results: list[_Result]) -> tuple[Diagnostic, ...]:
     """All diagnostics once, in file order; one that only some cells have says in which."""
     found: dict[Diagnostic, list[Cell]] = {}
+    hidden = dict.fromkeys(secret_texts(draft.tree.data), REDACTED)
     for result in results:
-        secrets = result.typed.secrets
+        secrets = {**result.typed.secrets, **hidden}
         for found_here in _diagnostics(draft, result.findings, result.cell.values, result.typed.origins):
             diagnostic = without_secrets(found_here, secrets)
             cells = found.setdefault(diagnostic, [])
             # One fault may be found twice in a cell: a key that is both faulty itself and below a faulty one.
             if result.cell not in cells[-1:]:
                 cells.append(result.cell)
-    everywhere = list(_diagnostics(draft, common, {}, {}))
+    everywhere = [without_secrets(one, hidden) for one in _diagnostics(draft, common, {}, {})]
     some = [
         d if len(cells) == len(results) else _in_cells(d, cells, len(results)) for d, cells in found.items()
     ]
@@ -192,13 +195,13 @@ def _in_file_order(draft: Draft, diagnostics: Iterable[Diagnostic]) -> tuple[Dia
 
 
 def without_secrets(diagnostic: Diagnostic, secrets: Mapping[str, str]) -> Diagnostic:
-    """The diagnostic with the values of environment variables replaced by the variables' names."""
-    message, help_text = diagnostic.message, diagnostic.help
-    for text, name in secrets.items():
+    """The diagnostic with what stands for each secret text in its place."""
+    message, help_text, line = diagnostic.message, diagnostic.help, diagnostic.source_line
+    for text, shown in secrets.items():
         if len(text) >= SHORTEST_SECRET:
-            message = message.replace(text, f"${{oc.env:{name}}}")
-            help_text = help_text and help_text.replace(text, f"${{oc.env:{name}}}")
-    return dataclasses.replace(diagnostic, message=message, help=help_text)
+            message, line = message.replace(text, shown), line.replace(text, shown)
+            help_text = help_text and help_text.replace(text, shown)
+    return dataclasses.replace(diagnostic, message=message, help=help_text, source_line=line)
 
 
 def _in_cells(diagnostic: Diagnostic, cells: list[Cell], total: int) -> Diagnostic:
@@ -271,7 +274,7 @@ def _placed(finding: Finding, place: Place | None, path: str) -> Diagnostic:
         path=path,
         help=finding.help,
         end_column=max(end, span.column + 1),
-        source_line=line,
+        source_line=redacted_line(line),
     )
 
 

@@ -1,1 +1,1 @@
-"""The documented entry points: thin doors to the command line and the registries."""
+"""The documented entry points: thin doors to the command line."""

@@ -1,4 +1,4 @@
-"""Faults that users of configuration tools really met, each as a small input with its right behaviour here."""
+"""Faults that users of configuration tools really met, each as a small input with its right behaviour."""
 
 import re
 from pathlib import Path

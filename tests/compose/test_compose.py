@@ -194,7 +194,24 @@ def test_a_section_is_never_replaced_by_the_name_of_a_group_that_is_not_there(fi
     (finding,) = composed("e.yaml", "env=code").findings
     assert finding.code == "PLM009"
     assert "would replace it by one value" in finding.message
-    assert "no config group is called env" in finding.help
+    assert "no defaults list has a config group env" in finding.help
+    files(env__code_yaml="env: {name: code_env}\n")
+    (finding,) = composed("e.yaml", "env=code").findings
+    assert "+env=code adds the file" in finding.help
+    assert data_of("e.yaml", "+env=code") == {"env": {"name": "code_env"}}
+
+
+def test_a_misspelt_or_repeated_group_is_answered_with_the_choice_meant(files):
+    files(model__a_yaml="{}\n", model__b_yaml="{}\n", e_yaml="defaults: [{model: a}]\nlora_rank: 1\n")
+    assert composed("e.yaml", "modle=b").findings[0].help == "did you mean model=…?"
+    assert composed("e.yaml", "+model=b").findings[0].help == "write model=b to change the choice"
+
+
+def test_a_deletion_with_a_value_or_choice_is_for_that_one_only(files):
+    files(env__a_yaml="env: {name: a}\n", e_yaml="defaults: [{env: a}]\nlora_rank: 1\n")
+    assert data_of("e.yaml", "~env=a", "~lora_rank=1") == {}
+    (finding,) = composed("e.yaml", "~lora_rank=2").findings
+    assert "has another value than 2" in finding.message
 
 
 def test_an_override_entry_changes_a_choice_of_an_included_file(files):

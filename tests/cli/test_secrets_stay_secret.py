@@ -56,6 +56,26 @@ def test_looking_at_a_file_never_shows_it(folder, words):
     run(folder, verb, "scripted.toml", *rest)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lint", "bad.toml"],
+        ["lint", "bad.toml", "-s", f"training.wandb_api_key={SECRET}"],
+        ["lint", "broken.yaml"],
+        ["show", "bad.toml", "--resolved"],
+        ["explain", "bad.toml", "env.options"],
+        ["set", "bad.toml", "training.seed=3"],
+    ],
+    ids=" ".join,
+)
+def test_a_key_that_looks_secret_is_never_shown(folder, words):
+    bad = f'[env]\nname = 3\noptions.api_key = "{SECRET}"\n[training]\nhf_token = "{SECRET}"\n'
+    bad += f'experiment_name = ["x-{SECRET}"]\n'
+    (folder / "bad.toml").write_text(bad)
+    (folder / "broken.yaml").write_text(f"training:\n  api_key: {SECRET} : [\n")
+    assert run(folder, *words).returncode in (0, 1)
+
+
 def test_a_run_leaves_it_in_no_file(folder):
     done = run(folder, "train", "scripted.toml")
     assert done.returncode == 0, done.stderr

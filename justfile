@@ -52,4 +52,4 @@ rules:
 
 # Rewrite the golden files of the tests
 golden:
-    GOLDEN_UPDATE=1 {{env}} pytest -q tests/lint tests/cli
+    GOLDEN_UPDATE=1 {{env}} pytest -q tests/lint tests/cli tests/documents tests/foreign

@@ -24,12 +24,6 @@ class UsageError(PettingLLMsError):
     exit_code = 2
 
 
-class TrialError(PettingLLMsError):
-    """A trial started and did not finish (exit 3)."""
-
-    exit_code = 3
-
-
 class LauncherError(PettingLLMsError):
     """The trial's process could not be started at all (exit 4)."""
 

@@ -8,6 +8,10 @@ import sys
 
 def main() -> None:
     """Run `pettingllms` with the process's arguments and leave with its exit code."""
+    # A stream that the caller closed is None, which no library expects.
+    closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:
+        setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     try:
         from pettingllms.cli.app import run
 
@@ -25,5 +29,8 @@ def main() -> None:
         # Without a file name it is one of the standard streams, such as a full disk behind a redirection.
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
+    if "stdout" in closed and code == 0:
+        print("error: the output cannot be written: standard output is closed", file=sys.stderr)
         code = 2
     sys.exit(code)

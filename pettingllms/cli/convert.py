@@ -111,10 +111,15 @@ class _Job:
             if target.samefile(source):
                 raise UsageError(f"{source} cannot be converted into itself", help="name another folder")
         files, others = _files_in(source, target, form)
+        sources = {file.resolve() for file in files}
         taken: dict[Path, Path] = {}
         refused = 0
         for file in files:
             goal = (target or source) / file.relative_to(source).with_suffix(f".{form}")
+            if goal.resolve() in sources:
+                _say(f"{file}: {goal} is one of the files to convert, by another name")
+                refused += 1
+                continue
             if goal in taken:
                 _say(f"{file}: {taken[goal]} becomes {goal} already")
                 refused += 1
@@ -166,14 +171,14 @@ def _target_format(source: Path, target: Path | None, to: Format | None) -> Form
 
 
 def _read(source: Path, form: Format) -> Document:
-    from pettingllms.documents.files import decode, has_bom
+    from pettingllms.documents.files import decode, has_bom, read_stdin
     from pettingllms.documents.read import parse_document, read_document
 
     if str(source) != "-":
         return read_document(source)
-    raw = sys.stdin.buffer.read()
     name = STDIN.with_suffix(".toml" if form == "yaml" else ".yaml")
-    return parse_document(decode(raw, STDIN), name, has_bom(raw))
+    raw = read_stdin(name)
+    return parse_document(decode(raw, name), name, has_bom(raw))
 
 
 def _files_in(source: Path, target: Path | None, form: Format) -> tuple[list[Path], int]:
@@ -220,13 +225,10 @@ def _print_text(text: str) -> None:
 
 def _print_unread(error: DocumentError) -> int:
     """Print why a file could not be read; return the exit code."""
+    from pettingllms.cli.composed import printed
     from pettingllms.lint.engine import unread
-    from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
 
-    report = unread(error)
-    form = format_coloured if wants_colour(sys.stderr) else format_text
-    typer.echo(form(report.diagnostics), err=True, nl=False)
-    return report.exit_code()
+    return printed(unread(error))
 
 
 def _print_refused(findings: Sequence[Finding]) -> int:

@@ -62,6 +62,9 @@ def is_experiment(file: Path) -> bool:
     that cannot be read counts as one: the check says why. One that says by `# @package` where it
     is mounted is a part of experiments, and none itself.
     """
+    if not file.is_file():
+        # A pipe may never begin, and is no file of a project.
+        return False
     try:
         with file.open(encoding="utf-8-sig", errors="replace") as opened:
             text = opened.read(MAX_BYTES)

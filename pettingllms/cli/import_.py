@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,9 +71,9 @@ def _imported(source: str | None, command: str | None, line: int | None) -> Impo
         if source is None:
             raise UsageError("no source is named", help="name a file, - for stdin, or give --command TEXT")
         if source == "-":
-            from pettingllms.documents.files import decode
+            from pettingllms.documents.files import decode, read_stdin
 
-            return import_text(decode(sys.stdin.buffer.read(), Path(STDIN)), STDIN, Path(), line)
+            return import_text(decode(read_stdin(Path(STDIN)), Path(STDIN)), STDIN, Path(), line)
         return import_file(Path(source), line)
     except DocumentError as error:
         raise _fault(error.finding.code, str(error.finding.place), error) from None

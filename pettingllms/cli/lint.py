@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ from pettingllms.errors import UsageError
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 
 STDIN = Path("<stdin>")
+_YAML = re.compile(r"\A(?:[ \t]*(?:#[^\n]*)?\r?\n|---[ \t]*\r?\n)*[\w\"'-]+[ \t]*:(?:\s|\Z)")
+"""What standard input begins with where it is YAML: a first key that is followed by a colon."""
 Format = Literal["text", "concise", "json"]
 FailOn = Literal["error", "warning", "info"]
 _log = logging.getLogger(__name__)
@@ -23,7 +26,11 @@ _log = logging.getLogger(__name__)
 def lint(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="Files, folders, or - for stdin.", show_default=False),
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders, or - for stdin (TOML, or YAML by its look).",
+            show_default=False,
+        ),
     ],
     sets: Sets = None,
     overlays: Overlays = None,
@@ -94,7 +101,8 @@ def read_paths(paths: list[Path]) -> list[tuple[Path, str | None]]:
     files: list[tuple[Path, str | None]] = []
     for path in paths:
         if str(path) == "-":
-            files.append((STDIN, _stdin()))
+            text = _stdin()
+            files.append((STDIN.with_suffix(".yaml") if _YAML.search(text) else STDIN, text))
         elif path.is_dir():
             files += [(file, None) for file in experiments_in(path)]
         else:
@@ -103,11 +111,11 @@ def read_paths(paths: list[Path]) -> list[tuple[Path, str | None]]:
 
 
 def _stdin() -> str:
-    from pettingllms.documents.files import decode
+    from pettingllms.documents.files import decode, read_stdin
     from pettingllms.documents.source import DocumentError
     from pettingllms.errors import RefusedError
 
     try:
-        return decode(sys.stdin.buffer.read(), STDIN)
+        return decode(read_stdin(STDIN), STDIN)
     except DocumentError as error:
         raise RefusedError(f"{STDIN}: {error}", help=error.help) from None

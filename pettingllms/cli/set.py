@@ -13,7 +13,10 @@ from pettingllms.errors import UsageError
 
 if TYPE_CHECKING:
     from pettingllms.documents.source import Document, Finding
+    from pettingllms.lint.diagnostic import Diagnostic
 
+WRONG_VALUE = ("PLM005", "PLM006")
+"""Faults of a value itself, which no further change of the file can mend."""
 _log = logging.getLogger(__name__)
 
 
@@ -30,7 +33,8 @@ def set_values(
 
     K=V changes, +K=V adds, ++K=V does either, ~K deletes, K:=V replaces a table or list, K+=[V]
     appends. The changed text is read again before it is written: it must give exactly the values
-    that were asked for, or the file stays as it is. A key that another file gives is set in FILE.
+    that were asked for, none of a wrong type or out of range, or the file stays as it is. A key that
+    another file gives is set in FILE.
     """
     from pettingllms.compose.amend import amend, overruled
     from pettingllms.config.fields import ExperimentSchema
@@ -53,11 +57,18 @@ def set_values(
     if text == document.text:
         _log.info("%s already says so; nothing was written", file)
         raise typer.Exit
+    faults = _new_faults(document, text)
+    wrong = [fault for fault in faults if fault.code in WRONG_VALUE]
+    if wrong:
+        _show(f"{file} was not written; this would be wrong in it:\n", wrong)
+        raise typer.Exit(1)
     write_text(file, ("\ufeff" if document.bom else "") + text, force=True)
     _log.info("%s", change.rstrip("\n"))
     for note in [*amendment.notes, *overruled(parse_document(text, file), amendment, ExperimentSchema())]:
         _log.info("note: %s", note)
-    raise typer.Exit(_print_new_faults(document, text))
+    if faults:
+        _show(f"{file} was written; this is wrong in it now:\n", faults)
+    raise typer.Exit(int(bool(faults)))
 
 
 def _read(file: Path) -> Document:
@@ -71,35 +82,35 @@ def _read(file: Path) -> Document:
 
 
 def _print(findings: list[Finding]) -> int:
+    from pettingllms.cli.composed import printed
     from pettingllms.documents.source import DocumentError
     from pettingllms.lint.engine import unread
-    from pettingllms.lint.formats.text import format_text
 
-    reports = [unread(DocumentError(finding)) for finding in findings]
-    for report in reports:
-        typer.echo(format_text(report.diagnostics), err=True, nl=False)
-    return max(report.exit_code() for report in reports)
+    return max(printed(unread(DocumentError(finding))) for finding in findings)
 
 
-def _print_new_faults(document: Document, text: str) -> int:
-    """What is wrong with the file now and was not before; 1 where there is such an error."""
+def _new_faults(document: Document, text: str) -> list[Diagnostic]:
+    """The errors of the changed text that the document does not have."""
     from pettingllms.lint.diagnostic import Severity
     from pettingllms.lint.engine import check_experiment
-    from pettingllms.lint.formats.text import format_text
 
     before = {
         (found.code, found.path, found.message)
         for found in check_experiment(document.path, text=document.text).diagnostics
     }
-    new = [
+    return [
         found
         for found in check_experiment(document.path, text=text).diagnostics
         if found.severity is Severity.ERROR and (found.code, found.path, found.message) not in before
     ]
-    if new:
-        typer.echo(f"{document.path} was written; this is wrong in it now:\n", err=True)
-        typer.echo(format_text(new), err=True, nl=False)
-    return int(bool(new))
+
+
+def _show(head: str, faults: list[Diagnostic]) -> None:
+    from pettingllms.cli.composed import printed
+    from pettingllms.lint.engine import Report
+
+    typer.echo(head, err=True)
+    printed(Report(tuple(faults)))
 
 
 def _difference(document: Document, text: str, data: dict[str, Any]) -> str:

@@ -30,11 +30,12 @@ def show(
     form: Annotated[Form, typer.Option("--as", help="Form of the output.")] = "toml",
     json: Annotated[bool, typer.Option("--json", help="The same as --as json.")] = False,
 ) -> None:
-    """Print an experiment after its defaults list and overrides; with --resolved, what a plain run uses.
+    """Print an experiment after its defaults list and overrides; with --resolved, without references.
 
-    What is wrong with the file goes to standard error; the rest of it is printed all the same. Values
-    that come from environment variables are shown as references, and those of keys that look like
-    secrets are left out.
+    Keys that neither a file nor an override sets have the schema's defaults, which are not printed. A
+    reference without a value stays as it is, and its fault goes to standard error; `lint` says what
+    else is wrong. Values that come from environment variables are shown as references, and those of
+    keys that look like secrets are left out.
     """
     from pettingllms.compose.secrets import redacted
     from pettingllms.compose.untyped import read_untyped

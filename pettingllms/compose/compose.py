@@ -174,8 +174,9 @@ class _Composer:
             if gone is not None and (not gone.names or gone.names == names):
                 gone.used = True
                 return []
-            known = self.choices.known.setdefault(key, names[0] if names else "")
-            if not several and known != (names[0] if names else ""):
+            name = names[0] if names else ""
+            known = name if several else self.choices.known.setdefault(key, name)
+            if known != name:
                 message = f"the group {key} is chosen twice: {known} and {', '.join(names)}"
                 help_text = f"an `override {entry.group}` entry at the end of the list changes a choice"
                 if any(added.group == entry.group for added in self.choices.appended):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pettingllms.compose.defaults import Entry
+from pettingllms.compose.defaults import INVALID_DEFAULTS, Entry
 from pettingllms.compose.names import options_of
 from pettingllms.compose.tree import COMMAND_LINE
 from pettingllms.documents.source import Finding, Place, Source, Span
@@ -53,7 +53,12 @@ class Choices:
         }
         groups = {text for text in unused if re.search(r"[@/]", text.partition("=")[0])}
         values = [text for text in self.values if text not in self.undecided or text in unused - groups]
-        return values, [self._unknown(text) for text in self.values if text in groups]
+        findings = [self._unknown(text) for text in self.values if text in groups]
+        for key, choice in self.chosen.items():
+            if not choice.used and choice.place.source.name != COMMAND_LINE:
+                message = f"no defaults list has the group {key}, so that there is nothing to override"
+                findings.append(Finding((), message, place=choice.place, code=INVALID_DEFAULTS))
+        return values, findings
 
     def advised(self, finding: Finding) -> Finding:
         """The finding of an override with better help, where it was meant to choose a file."""

@@ -236,7 +236,10 @@ def _typed(text: str, parsed: Any, kinds: frozenset[str]) -> Any:
 def _python_spelling(text: str, kinds: frozenset[str]) -> Any:
     if "boolean" in kinds and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if "number" in kinds and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
+    if re.fullmatch(r"[+-]?\d+", text):
+        # A whole number that does not fit in 64 bits: no key has such a value.
+        return text
+    if "number" in kinds and re.fullmatch(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text):
         return float(text)
     return text
 

@@ -85,6 +85,10 @@ def _open(entry: Entry | None) -> bool:
     return swept or (isinstance(entry.value, Scalar) and "${" in str(entry.value.value))
 
 
+def _unset(entry: Entry | None) -> str:
+    return " (not set here)" if entry is None else ""
+
+
 def _plain(entry: Entry | None, default: Any = None) -> Any:
     return entry.value.value if entry is not None and isinstance(entry.value, Scalar) else default
 
@@ -134,7 +138,7 @@ def resolve(found: Differences, root: Table) -> None:
         found.undecided(anchor, "env.resolve", "it is a reference, which the original code never reads")
         return
     there, here = "it is not read, a solved task always ends its episode", "the episode goes on to max_turns"
-    found.note(anchor, "env.resolve", there, here, "true")
+    found.note(anchor, "env.resolve" + _unset(entry), there, here, "true")
     found.put(env, "resolve", True, "resolve was not read, a solved task always ended its episode", anchor)
 
 
@@ -150,7 +154,7 @@ def parallel(found: Differences, root: Table) -> None:
         found.undecided(anchor, path, "it is a reference, and in the original code no agent sees the others")
         return
     there = "no agent sees what another said in the same round, parallel or not"
-    found.note(anchor, path, there, "it does unless parallel is true", "true")
+    found.note(anchor, path + _unset(entry), there, "it does unless parallel is true", "true")
     found.put(interaction, "parallel", True, there, anchor)
 
 
@@ -216,7 +220,8 @@ def _filter(found: Differences, table: Table, path: str) -> None:
     nothing = share == 0 or kind in ("median", "none")
     if nothing and kind != "none" and method is not None:
         there = f"{kind} with filter_ratio {share} filters nothing"
-        found.note(method, f"{path}filter_method", there, "the ratio is the share kept", "none")
+        here = "groups of equal rewards are dropped" if kind == "dapo" else "the ratio is the share kept"
+        found.note(method, f"{path}filter_method", there, here, "none")
         found.put(table, "filter_method", "none", there)
     elif not nothing and kind in ("uid", "std", "mean"):
         kept = round(1 - share, 12)
@@ -245,6 +250,8 @@ def sampling(found: Differences, root: Table) -> None:
     if temperature is not None:
         here = "it is the temperature of agents that set none"
         found.note(temperature, "training.sample_temperature", "it is not read", here)
+    unset: dict[str, Any] = {}
+    first: Entry | None = None
     for path, agent in _agents(root):
         for key, numbers in (("train_llm_config", TRAIN_SAMPLING), ("val_llm_config", VALIDATION_SAMPLING)):
             entry = find(agent, key)
@@ -254,19 +261,20 @@ def sampling(found: Differences, root: Table) -> None:
             if entry is not None and not isinstance(entry.value, Table):
                 found.undecided(anchor, f"{path}.{key}", "it is a reference")
                 continue
-            _sampling_of(found, agent, key, anchor, path, numbers)
+            missing = {n: v for n, v in numbers.items() if find(section(agent, key), n) is None}
+            if missing:
+                first = first or anchor
+                unset |= {f"{key}.{name}": value for name, value in missing.items()}
+                _put_sampling(found, agent, key, anchor, missing)
+    if first is not None:
+        said = ", ".join(f"{name} {value}" for name, value in unset.items())
+        path = "agent_policy_configs.agent_configs"
+        here = "nothing is cut off or penalised where it is not set"
+        found.note(first, path, f"agents that do not set them have {said}", here, "these keys")
 
 
-def _sampling_of(
-    found: Differences, agent: Table, key: str, anchor: Entry, path: str, numbers: dict[str, Any]
-) -> None:
+def _put_sampling(found: Differences, agent: Table, key: str, anchor: Entry, missing: dict[str, Any]) -> None:
     table = section(agent, key)
-    missing = {name: value for name, value in numbers.items() if find(table, name) is None}
-    if not missing:
-        return
-    said = ", ".join(f"{name} {value}" for name, value in missing.items())
-    there = f"what is not set is {said}"
-    found.note(anchor, f"{path}.{key}", there, "nothing is cut off or penalised", "these keys")
     if table is None:
         found.put(agent, key, missing, f"{key} had these defaults")
         return

@@ -148,7 +148,7 @@ def _unwritable(document: Document, target: Format) -> Iterator[Finding]:
             kind = "time" if isinstance(value, datetime.time) else "date"
             message = f"{dotted(path)} is a {kind}, which YAML is read without"
             yield Finding(path, message, "write it as text, in quotes", place=place)
-    if document.format == "toml" and _NOT_IN_YAML_COMMENTS.search(document.text.replace("\r\n", "\n")):
+    if _NOT_IN_YAML_COMMENTS.search(document.text.replace("\r\n", "\n")):
         yield from _comment_characters(document, source)
 
 
@@ -159,7 +159,7 @@ def _comment_characters(document: Document, source: Source) -> Iterator[Finding]
         if found is not None:
             start = document.text.find(comment) + found.start()
             character = f"U+{ord(found.group()):04X}"
-            message = f"a comment holds the character {character}, which YAML does not have there"
+            message = f"a comment holds the character {character}, which not every reader takes there"
             place = Place(source, lines.span(start, start + 1))
             yield Finding((), message, "remove it", place=place)
 

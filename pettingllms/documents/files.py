@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from pettingllms.documents.source import START, DocumentError, Finding, Lines, Place, Source, Span
@@ -42,10 +43,20 @@ def read_bytes(path: Path) -> bytes:
         raise fault(UNREADABLE, path, f"cannot read this file: {reason}", "check its permissions") from None
 
 
+def read_stdin(path: Path) -> bytes:
+    """Return what stands on standard input, `path` its name in diagnostics. Raises DocumentError."""
+    if sys.stdin is None:
+        raise fault(UNREADABLE, path, "standard input is closed", "pipe a file into it")
+    raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+    check_size(len(raw), path)
+    return raw
+
+
 def check_size(size: int, path: Path) -> None:
     """Raise DocumentError where a document of `size` bytes is too large to be an experiment."""
     if size > MAX_BYTES:
-        message = f"the file is larger than {MAX_BYTES // 2**20} MiB ({size:,} bytes)"
+        known = f" ({size:,} bytes)" if size > MAX_BYTES + 1 else ""
+        message = f"the file is larger than {MAX_BYTES // 2**20} MiB{known}"
         raise fault(UNREADABLE, path, message, "this is no experiment file; name another one")
 
 

@@ -132,6 +132,8 @@ class _Reader:
                 self.position, self.last = end, entry
             return _copied(data)
         opening = self.text[start : start + 1]
+        if data == {"null": True}:
+            self.note(self.span(path)[0].line, "{ null: true } is read as null")
         if isinstance(data, dict):
             table = Table(flow=flow or opening == "{")
             if opening == "{":

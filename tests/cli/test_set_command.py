@@ -122,12 +122,21 @@ def test_all_wrong_changes_are_named_at_once(file, capsys):
     assert "lora_rank?" in err
 
 
-def test_a_new_fault_is_said_and_old_ones_are_not(file, capsys):
+def test_a_value_of_a_wrong_type_is_refused_with_its_place(file, capsys):
     code, _, err = run(capsys, "x.toml", "training.val_freq=often")
     assert code == 1
+    assert "x.toml was not written" in err
     assert "x.toml:8" in err
     assert err.count("error[") == 1
-    assert 'val_freq = "often" # steps' in file.read_text()
+    assert file.read_text() == TEXT
+
+
+def test_a_fault_that_a_further_change_may_mend_is_said(file, capsys):
+    code, _, err = run(capsys, "x.toml", "training.experiment_name=${training.nowhere}")
+    assert code == 1
+    assert "x.toml was written; this is wrong in it now" in err
+    assert err.count("error[") == 1
+    assert 'experiment_name = "${training.nowhere}"' in file.read_text()
 
 
 def test_no_change_leaves_the_file_untouched(file, capsys):

@@ -179,7 +179,7 @@ A, B = {"x": 1}, {"y": 2}
         ({"main": [{"net": "a"}, "_self_"], "net/b": (None, B)}, ["net=b"], {"net": {"y": 2}}),
         ({"main": [{"net@p": ["a", "b"]}, {"net@p": "b"}], "net/b": (None, B)}, [], {"p": {"y": 2}}),
         ({"main": [{"net": "a"}, {"override net": "b"}], "net/b": (None, B)}, [], {"net": {"y": 2}}),
-        ({"main": [{"net": ["b"]}, {"net": None}], "net/b": (None, B)}, [], {"net": {"y": 2}}),
+        ({"main": [{"net": None}, {"net": ["b"]}], "net/b": (None, B)}, [], {"net": {"y": 2}}),
         ({"main": [{"override net": "b"}], "net/b": (None, B)}, [], REFUSED),
         ({"main": [{"net": "a"}, {"net": "b"}]}, [], REFUSED),
         ({"main": [{"net": "a"}]}, ["~net=b"], REFUSED),

@@ -39,7 +39,7 @@ def test_writing_the_original_meaning_twice_changes_nothing_more(path):
 def test_plain_conversion_changes_no_value():
     text = (DATA / "math" / "math_L1_prompt.yaml").read_text()
     found, data, _ = amended(text, write=False)
-    assert len(found) == 9
+    assert len(found) == 6
     assert data["specialization"] == "prompt"
     assert "turn_unit" not in data["env"]
 
@@ -125,7 +125,7 @@ agent_policy_configs:
 training:
   sample_temperature: 1
 """
-    assert [line for line, _ in notes(text)] == [5, 6, 9]
+    assert [line for line, _ in notes(text)] == [6, 9]
     agent = upstream(text)["agent_policy_configs"]["agent_configs"]["agent_0"]
     rest = {"top_k": 20, "min_p": 0.0, "repetition_penalty": 1.2}
     assert agent["train_llm_config"] == {"temperature": 0.7, "top_p": 0.9, **rest}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from pettingllms.hiding import guard_output
+
 
 def main() -> None:
     """Run `pettingllms` with the process's arguments and leave with its exit code."""
@@ -12,6 +14,7 @@ def main() -> None:
     closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
     for name in closed:
         setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+    guard_output()
     try:
         from pettingllms.cli.app import run
 

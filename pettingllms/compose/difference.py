@@ -45,13 +45,18 @@ def differences(left: tuple[Tree, Resolution], right: tuple[Tree, Resolution]) -
             Difference(
                 kind,
                 path,
-                None if before is MISSING else get(old_shown, path),
-                None if after is MISSING else get(new_shown, path),
+                None if before is MISSING else _shown(old_shown, path),
+                None if after is MISSING else _shown(new_shown, path),
                 None if before is MISSING else left[0].place(path),
                 None if after is MISSING else right[0].place(path),
             )
         )
     return found
+
+
+def _shown(data: Any, path: KeyPath) -> Any:
+    """The value at `path` as it may be shown: where a section came from the environment, its reference."""
+    return next(value for n in range(len(path), -1, -1) if (value := get(data, path[:n])) is not MISSING)
 
 
 def _paths(old: Any, new: Any, path: KeyPath) -> Iterator[KeyPath]:

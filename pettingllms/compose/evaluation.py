@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -206,11 +206,18 @@ class Evaluator:
                 case "oc.select":
                     return self.select(path, call.text, arguments, defaults)
                 case "oc.decode":
-                    return self.decode(path, arguments)
+                    return self.derived(self.decode(path, arguments), call.text)
                 case _:
-                    return Outcome(PURE[name](arguments))
+                    return self.derived(Outcome(PURE[name](arguments)), call.text)
         except ResolverError as error:
             raise self.strings.fault(path, f"{call.text}: {error}", error.help) from None
+
+    def derived(self, outcome: Outcome, text: str) -> Outcome:
+        """`outcome`; what was computed from the environment is as secret as the variable itself."""
+        if self.secret:
+            for word in _words(outcome.value):
+                self.strings.result.secrets.setdefault(word, text if "${" not in text[2:] else "${…}")
+        return outcome
 
     def env(self, arguments: list[Any], defaults: list[Outcome]) -> str | None:
         """`oc.env:NAME,default`: the variable's text, else the default as text, null as null."""
@@ -231,7 +238,7 @@ class Evaluator:
                 raise ResolverError(f"the default of oc.env is a text, not {what(default)}") from None
             return None if default is None else str(default)
         if value:
-            self.strings.result.secrets[value] = name
+            self.strings.result.secrets[value] = f"${{oc.env:{name}}}"
         return value
 
     def select(self, path: KeyPath, text: str, arguments: list[Any], defaults: list[Outcome]) -> Outcome:
@@ -284,6 +291,19 @@ class Evaluator:
     def secret(self) -> bool:
         """True where what was found so far may not be shown, as it came from the environment."""
         return self.strings.marks[-1].environment
+
+
+def _words(value: Any) -> Iterator[str]:
+    """The texts and numbers in `value`, keys too, as they are shown."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from _words(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _words(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 def _from(near: str, inside: str, path: KeyPath) -> str:

@@ -114,7 +114,7 @@ class _Explainer:
 
     def layers(self, path: KeyPath) -> Iterator[Step]:
         """The schema's default, then everything that wrote `path` or a value around it."""
-        writes = list(self.writes(path))
+        writes = self.writes(path)
         present = get(self.resolution.data, path) is not MISSING
         last = max((index for index, write in enumerate(writes) if write.value is not MISSING), default=None)
         default = self.schema.default(path)
@@ -135,15 +135,16 @@ class _Explainer:
                 wins=present and index == last,
             )
 
-    def writes(self, path: KeyPath) -> Iterator[Write]:
+    def writes(self, path: KeyPath) -> list[Write]:
+        """Everything that gave `path`, or a value around it, what it holds, lowest precedence first."""
+        found: list[Write] = []
         for length in range(1, len(path) + 1):
-            for write in self.tree.history.get(path[:length], ()):
-                value = write.value
-                if length < len(path) and isinstance(value, (dict, list)):
-                    value = get(value, path[length:])
-                    if value is MISSING:
-                        continue
-                yield replace(write, value=value)
+            around = self.tree.history.get(path[:length], ())
+            found += [replace(write, value=_inside(write.value, path[length:])) for write in around]
+        found.sort(key=lambda write: write.order)
+        first = next((n for n, write in enumerate(found) if write.value is not MISSING), len(found))
+        # What takes away a key that nobody had set is no part of its story.
+        return found[first:]
 
     def references(self, path: KeyPath, depth: int, seen: set[KeyPath]) -> Iterator[Step]:
         """The sweep or the references that the value at `path` goes through, each with what it leads to."""
@@ -208,6 +209,15 @@ class _Explainer:
         if write.layer.kind == "override" and is_secret_path(path) and write.value is not MISSING:
             return f"{dotted(path)}={REDACTED}"
         return self.text(write.layer.name)
+
+
+def _inside(value: Any, rest: KeyPath) -> Any:
+    """What a value that was written around a key says about the key at `rest` in it."""
+    if not rest or isinstance(value, str) or value is MISSING:
+        return value
+    if special_kind(value) == "sweep":
+        return get(value.get("default", MISSING), rest)
+    return get(value, rest)
 
 
 def _with_indexes(data: Any, path: KeyPath) -> KeyPath:

@@ -31,7 +31,7 @@ class Resolution:
     `broken`: paths whose reference failed; their text is still in `data`.
     `from_environment`: path of each value that depends on an environment variable → the text with
     references that stands for it in files.
-    `secrets`: value of each environment variable that was used → its name.
+    `secrets`: each text that comes from the environment → what is shown in its place.
     `fallbacks`: each `oc.select` that took its default, in order. `absolute_misses`: path of each
     string with an absolute reference to a key that does not exist → that key. Keys that depend on the
     environment are in neither.

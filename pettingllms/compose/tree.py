@@ -34,11 +34,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One layer gave a value to a path; `value` is as written there, `MISSING` where it was deleted."""
+    """One layer gave a value to a path; `value` is as written there, `MISSING` where it was deleted.
+
+    `order`: its number among all writes of the tree.
+    """
 
     layer: Layer
     place: Place
     value: Any
+    order: int = 0
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Tree:
     data: dict[str, Any]
     spans: dict[KeyPath, tuple[Source, Span, Span]] = field(default_factory=dict, repr=False)
     history: dict[KeyPath, list[Write]] = field(default_factory=dict, repr=False)
+    writes: int = 0
 
     @classmethod
     def of(cls, document: Document) -> Tree:
@@ -102,16 +107,18 @@ class Tree:
         parent[str(path[-1])] = value
         self.forget(path)
         self.spans[path] = (source, key, span)
-        self.record(path, Write(Layer("override", source.text), Place(source, span), value))
+        self.record(path, Layer("override", source.text), Place(source, span), value)
 
     def delete(self, path: KeyPath, source: Source, span: Span) -> None:
         """Remove the value at `path`, which exists, as an override asks."""
         del get(self.data, path[:-1])[path[-1]]
         self.forget(path)
-        self.record(path, Write(Layer("override", source.text), Place(source, span), MISSING))
+        self.record(path, Layer("override", source.text), Place(source, span), MISSING)
 
-    def record(self, path: KeyPath, write: Write) -> None:
-        """Note that `write` gave `path` its value."""
+    def record(self, path: KeyPath, layer: Layer, place: Place, value: Any) -> None:
+        """Note that `layer` gave `path` its value."""
+        self.writes += 1
+        write = Write(layer, place, copy.deepcopy(value) if value is not MISSING else value, self.writes)
         self.history.setdefault(path, []).append(write)
 
     def forget(self, path: KeyPath) -> None:
@@ -134,7 +141,8 @@ class Tree:
         below = [(known, spans) for known, spans in self.spans.items() if known[: len(target)] == target]
         self.spans.update({(*path, *known[len(target) :]): spans for known, spans in below})
         for known in [known for known in self.history if known[: len(target)] == target]:
-            self.history[(*path, *known[len(target) :])] = list(self.history[known])
+            last = self.history[known][-1]
+            self.record((*path, *known[len(target) :]), last.layer, last.place, last.value)
         return copied
 
 
@@ -191,7 +199,7 @@ class _Merger:
     def write(self, path: KeyPath, value: Any, where: KeyPath) -> None:
         found = self.document.spans.get(where)
         place = Place(self.source, found[1] if found else START)
-        self.tree.record(path, Write(self.layer, place, value))
+        self.tree.record(path, self.layer, place, value)
 
 
 def is_section(value: Any) -> bool:

@@ -15,6 +15,7 @@ from pettingllms.compose.resolution import Resolution
 from pettingllms.compose.special_values import replace_special
 from pettingllms.compose.tree import with_values
 from pettingllms.documents.source import Finding, KeyPath
+from pettingllms.hiding import hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +43,6 @@ def read_untyped(
     tree.data, axes, malformed = replace_special(tree.data)
     defaults = {path: table["default"] for path, table in axes.items() if "default" in table}
     resolution = resolve_references(with_values(tree.data, defaults))
+    hide(resolution.secrets)
     resolution.findings = mounted_findings(tree, resolution)
     return Untyped(composition, axes, resolution, [*composition.findings, *malformed, *resolution.findings])

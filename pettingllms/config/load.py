@@ -25,6 +25,7 @@ from pettingllms.config.sweep import ChoiceAxis
 from pettingllms.documents.read import read_document
 from pettingllms.documents.source import Document, Finding, KeyPath, dotted
 from pettingllms.errors import RefusedError
+from pettingllms.hiding import hide
 
 NOT_AVAILABLE, EMPTY = "PLM007", "PLM010"
 
@@ -172,6 +173,7 @@ def choose(draft: Draft, values: Mapping[KeyPath, Any]) -> Resolution:
     """Put `values` in the place of their axes, and resolve all references."""
     data = with_values(draft.tree.data, values)
     resolution = resolve_references(data)
+    hide(resolution.secrets)
     resolution.findings = mounted_findings(draft.tree, resolution)
     return resolution
 
@@ -202,8 +204,7 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
         if not _explained(path, dropped):
             findings.append(_refused(path, mark.values, resolution.data))
     stored = stored_tree(resolution)
-    secrets = {text: f"${{oc.env:{name}}}" for text, name in resolution.secrets.items()}
-    return Typed(resolution.data, stored, config, findings, secrets, resolution.origins, dropped)
+    return Typed(resolution.data, stored, config, findings, resolution.secrets, resolution.origins, dropped)
 
 
 def _whole_list(path: KeyPath) -> KeyPath:
@@ -270,6 +271,7 @@ def read_trial(path: Path) -> ExperimentConfig:
     if axes or malformed:
         raise RefusedError(f"{path}: a trial holds no swept value", help="write it with trial_toml")
     resolution = resolve_references(data)
+    hide(resolution.secrets)
     for finding in resolution.findings:
         place = Tree.of(document).place(finding.path)
         raise RefusedError(f"{place}: {finding.message}", help=finding.help)

@@ -23,6 +23,7 @@ from pettingllms.config.load import (
 )
 from pettingllms.config.shape import written
 from pettingllms.documents.source import DocumentError, Finding, KeyPath, Place, dotted
+from pettingllms.hiding import worth_hiding
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.rule import RULES, Context
@@ -30,8 +31,6 @@ from pettingllms.lint.rules.sweep import MAX_CELLS, axis_findings
 from pettingllms.space.cells import Cell, cell_count, expand
 
 USAGE_CODES = ("PLM002",)
-SHORTEST_SECRET = 4
-"""Shorter values of environment variables hide nothing, and would be found inside other words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ def without_secrets(diagnostic: Diagnostic, secrets: Mapping[str, str]) -> Diagn
     """The diagnostic with what stands for each secret text in its place."""
     message, help_text, line = diagnostic.message, diagnostic.help, diagnostic.source_line
     for text, shown in secrets.items():
-        if len(text) >= SHORTEST_SECRET:
+        if worth_hiding(text):
             message, line = message.replace(text, shown), line.replace(text, shown)
             help_text = help_text and help_text.replace(text, shown)
     return dataclasses.replace(diagnostic, message=message, help=help_text, source_line=line)

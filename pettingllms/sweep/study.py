@@ -14,6 +14,7 @@ from pettingllms.config.load import LoadedExperiment
 from pettingllms.config.sweep import ObjectiveConfig
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.errors import PettingLLMsError
+from pettingllms.hiding import hidden
 from pettingllms.lint.engine import CheckedCell
 from pettingllms.space.cells import label
 from pettingllms.sweep.folders import trial_folder
@@ -149,7 +150,7 @@ def _create_study(folder: Path, objective: ObjectiveConfig) -> optuna.Study:
 def _tell_failed(study: optuna.Study, asked: optuna.Trial, reason: str | None) -> None:
     import optuna
 
-    asked.set_user_attr("reason", reason)
+    asked.set_user_attr("reason", reason and hidden(reason))
     study.tell(asked, state=optuna.trial.TrialState.FAIL)
 
 

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pettingllms.hiding import hidden
+
 
 class EventStream:
     """Appends one JSON object per event; each is on the disk's way when `write` returns."""
@@ -16,7 +18,8 @@ class EventStream:
 
     def write(self, event: str, **fields: Any) -> None:
         """Append an event with its fields and the time (Unix seconds)."""
-        line = json.dumps({"time": time.time(), "event": event, **fields}) + "\n"
+        shown = {key: hidden(value) if isinstance(value, str) else value for key, value in fields.items()}
+        line = json.dumps({"time": time.time(), "event": event, **shown}) + "\n"
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line)
 

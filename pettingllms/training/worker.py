@@ -19,6 +19,7 @@ from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_po
 from pettingllms.config.load import read_trial
 from pettingllms.envs import ENVS
 from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError
+from pettingllms.hiding import guard_output
 from pettingllms.loggers import build_loggers
 from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
@@ -163,4 +164,5 @@ def _build_loop(
 
 
 if __name__ == "__main__":
+    guard_output()
     sys.exit(main(Path(sys.argv[1])))

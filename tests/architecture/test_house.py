@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pettingllms"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-EVERYWHERE = {"errors", "types", "registry", "process", "__init__"}
+EVERYWHERE = {"errors", "types", "registry", "process", "hiding", "__init__"}
 MAY_IMPORT = {
     "documents": set(),
     "compose": {"documents"},

@@ -1,13 +1,14 @@
 """A value from `oc.env` appears in no file and no output, from the first look to the end of a run."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from scripted_experiment import write_experiment
 
-SECRET = "sekret-7f3a9"
+SECRET, NUMBER = "sekret-7f3a9", 918273645
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def folder(tmp_path, tiny_model):
 
 def run(folder, *words):
     private = {"PRIVATE_MODEL": str(folder / f"{SECRET}-model"), "PRIVATE_NAME": SECRET}
+    private["PRIVATE_NUMBER"] = str(NUMBER)
     done = subprocess.run(
         [sys.executable, "-m", "pettingllms", *words],
         cwd=folder,
@@ -31,8 +33,9 @@ def run(folder, *words):
         text=True,
         check=False,
     )
-    assert SECRET not in done.stdout
-    assert SECRET not in done.stderr
+    for printed in (done.stdout, done.stderr):
+        assert SECRET not in printed
+        assert NUMBER + 1 not in [int(digits) for digits in re.findall(r"\d+", printed)]
     return done
 
 
@@ -48,6 +51,11 @@ def run(folder, *words):
         ["explain", "training.project_name"],
         ["explain", "models"],
         ["convert", "--check"],
+        ["lint", "-s", "multi_agent_interaction.turn_order=${oc.decode:'[${oc.env:PRIVATE_NAME}]'}"],
+        ["lint", "-s", "training=${oc.decode:'{${oc.env:PRIVATE_NAME}: 1}'}"],
+        ["explain", "training", "-s", "training=${oc.decode:'{${oc.env:PRIVATE_NAME}: 1}'}"],
+        ["lint", "-s", "training.experiment_name=${add:${oc.decode:${oc.env:PRIVATE_NUMBER}},1}"],
+        ["train", "-s", "training.model_checkpoints_dir=/proc/${oc.env:PRIVATE_NAME}"],
     ],
     ids=" ".join,
 )
@@ -84,3 +92,14 @@ def test_a_run_leaves_it_in_no_file(folder):
     assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
     (resolved,) = (path for path in files if path.name == "resolved.toml")
     assert "${oc.env:PRIVATE_MODEL}" in resolved.read_text()
+
+
+@pytest.mark.parametrize("verb", [["train"], ["sweep", "run"]], ids=" ".join)
+def test_a_run_that_fails_leaves_it_in_no_file_either(folder, verb):
+    (folder / f"{SECRET}-model").unlink()
+    done = run(folder, *verb, "scripted.toml", "base_models.policy_0.path=no/${oc.env:PRIVATE_NAME}",
+               "base_models.policy_1.path=no/${oc.env:PRIVATE_NAME}")  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    files = [path for path in (folder / "outputs").rglob("*") if path.is_file()]
+    assert "log.txt" in [path.name for path in files]
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []

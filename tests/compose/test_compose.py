@@ -285,3 +285,54 @@ def test_the_history_of_a_value_names_every_layer_lowest_first(files):
     lowest = tree.history["models", "model_0", "y"][0].layer
     assert lowest.package == ("models", "model_0")
     assert [str(place) for place in lowest.included] == ["e.toml:2"]
+
+
+def explained(path, key, *overrides, overlays=()):
+    """Each step of one leaf in short: where it was written, the value there, and whether it counts."""
+    from pettingllms.compose.explain import explain, read_path
+    from pettingllms.compose.untyped import read_untyped
+
+    found = read_untyped(Path(path), overrides, schema=ExperimentSchema(), overlays=overlays)
+    (told,) = explain(found.composition.tree, found.resolution, read_path(key), ExperimentSchema())
+    steps = [step for step in told.steps if step.kind in ("file", "override", "deleted")]
+    return told.value, [(str(step.place), step.value, step.wins) for step in steps]
+
+
+def test_what_is_written_around_a_key_stands_in_its_order(files):
+    files(
+        b_yaml="env: {name: one}\nother: {name: oth}\n",
+        t_yaml="defaults: [b, _self_]\nenv: ${other}\n",
+        u_yaml="defaults: [t, _self_]\nenv: {name: three}\n",
+        o_toml='env = "${other}"\n',
+    )
+    reference = "${other}"
+    inherited = [("b.yaml:1", "one", False), ("t.yaml:2", reference, True)]
+    assert explained("t.yaml", "env.name") == ("oth", inherited)
+    value, steps = explained("u.yaml", "env.name")
+    assert value == "three"
+    assert steps[0] == ("b.yaml:1", "one", False)
+    assert steps[-1] == ("u.yaml:2", "three", True)
+    assert explained("b.yaml", "env.name", overlays=[Path("o.toml")]) == (
+        "oth",
+        [("b.yaml:1", "one", False), ("o.toml:1", reference, True)],
+    )
+
+
+def test_an_override_that_replaces_a_section_counts_and_takes_other_keys_away(files):
+    files(e_toml='[env]\nname = "a"\nmax_turns = 4\n')
+    replaced = 'env:={name="q"}'
+    line = "<command line>:1"
+    assert explained("e.toml", "env.name", replaced) == ("q", [("e.toml:2", "a", False), (line, "q", True)])
+    assert explained("e.toml", "env.name", replaced, "env.name=r") == (
+        "r",
+        [("e.toml:2", "a", False), (line, "q", False), (line, "r", True)],
+    )
+    _, steps = explained("e.toml", "env.max_turns", replaced)
+    assert steps == [("e.toml:3", 4, False), (line, None, False)]
+
+
+def test_a_swept_section_is_explained_by_its_default(files):
+    files(
+        e_toml='[env]\nk = { sweep = "choice", values = [{ n = "a" }, { n = "b" }], default = { n = "b" } }\n'
+    )
+    assert explained("e.toml", "env.k.n") == ("b", [("e.toml:2", "b", True)])

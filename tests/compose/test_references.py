@@ -221,7 +221,7 @@ def test_values_of_the_environment_are_marked_wherever_they_go():
         ("fallback",): "${oc.env:NOPE,plain}",
         ("counted",): "${len:${base}}",
     }
-    assert resolution.secrets == {"org/model-7b": "MODEL"}
+    assert resolution.secrets["org/model-7b"] == "${oc.env:MODEL}"
     stored = stored_tree(resolution)
     assert "org/model-7b" not in str(stored)
     assert resolve_references(stored, ENVIRONMENT).data == resolution.data

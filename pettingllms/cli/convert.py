@@ -85,6 +85,7 @@ class _Job:
             _print_text(conversion.text)
         else:
             self.write(target, conversion.text)
+            _print_moved(document, target)
         _print_notes(conversion, differences)
         return 0
 
@@ -258,6 +259,21 @@ def _print_notes(conversion: Conversion, differences: Differences) -> None:
     if count:
         words = "is one thing" if count == 1 else f"are {count} things"
         _log.info("%s: there %s written in another way; --check lists all", path, words)
+
+
+def _print_moved(document: Document, target: Path) -> None:
+    """Say which files the `defaults` list no longer finds, or finds elsewhere, from the new folder."""
+    from pettingllms.compose.defaults import read_entries
+    from pettingllms.compose.names import lookup
+
+    for entry in read_entries(document)[0]:
+        for name in entry.names:
+            wanted = f"{entry.group}/{name}" if entry.group else name
+            before, after = lookup(wanted, document.path.parent), lookup(wanted, target.parent)
+            known = before is not None and after is not None and before.resolve() == after.resolve()
+            if before is not None and not known and before.resolve() != document.path.resolve():
+                leads = f"leads to {after}" if after is not None else "leads nowhere"
+                _log.info("%s: %s %s from %s, and led to %s", entry.place, wanted, leads, target, before)
 
 
 def _print_ledger(conversion: Conversion, differences: Differences) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pettingllms.documents.source import DocumentError, Finding
 
 Form = Literal["toml", "yaml", "json"]
-REMARKS = ("PLM209", "PLM210", "PLM6")
+REMARKS = ("PLM209", "PLM210", "PLM215", "PLM6")
 """Findings that are never errors, known here so that they cost no import of the rules."""
 
 

@@ -20,6 +20,7 @@ from pettingllms.compose.names import (
     NameNotFoundError,
     find_file,
     options_of,
+    shipped_instead,
 )
 from pettingllms.compose.overrides import Schema, apply_overrides
 from pettingllms.compose.tree import Layer, Tree
@@ -27,7 +28,8 @@ from pettingllms.documents.read import parse_document, read_document
 from pettingllms.documents.source import START, Document, DocumentError, Finding, KeyPath, Place, Source
 from pettingllms.registry import closest
 
-UNKNOWN_FILE, CYCLE, AMBIGUOUS, UNREADABLE = "PLM211", "PLM212", "PLM213", "PLM002"
+UNKNOWN_FILE, CYCLE, AMBIGUOUS, SHIPPED_INSTEAD = "PLM211", "PLM212", "PLM213", "PLM215"
+UNREADABLE = "PLM002"
 MAX_FILES = 200
 
 
@@ -239,6 +241,8 @@ class _Composer:
                 message = f"more than {MAX_FILES} files are included"
                 finding = Finding((), message, place=place, code=CYCLE)
             else:
+                if wanted.startswith("../") and shipped_instead(path, node.document.path):
+                    self.findings.append(_instead(wanted, path, place))
                 if resolved not in self.documents:
                     self.documents[resolved] = read_document(path)
                     self.findings += [_chained(note, node, place) for note in self.documents[resolved].notes]
@@ -277,6 +281,12 @@ class _Composer:
     def refuse(self, finding: Finding, node: _Node) -> None:
         self.findings.append(_chained(finding, node))
         self.complete = False
+
+
+def _instead(wanted: str, path: Path, place: Place) -> Finding:
+    message = f"{wanted} is not where it points to: the shipped {path.parent.name}/{path.stem} is used"
+    help_text = f"write {path.parent.name}/{path.stem} if that is meant, or put the file there"
+    return Finding((), message, help=help_text, place=place, code=SHIPPED_INSTEAD)
 
 
 def _group_path(entry: Entry, node: _Node) -> str:

@@ -50,6 +50,20 @@ def find_file(name: str, folder: Path | None) -> Path:
     raise NameNotFoundError(name, tried, _near(name, folder))
 
 
+def lookup(name: str, folder: Path) -> Path | None:
+    """The file that `name` stands for from `folder`, or None."""
+    try:
+        return find_file(name, folder)
+    except (NameNotFoundError, AmbiguousNameError, OSError, ValueError):
+        return None
+
+
+def shipped_instead(path: Path, including: Path) -> bool:
+    """True where `path` is a shipped file and `including`, which names it, is not."""
+    shipped = SHIPPED.resolve()
+    return path.resolve().is_relative_to(shipped) and not including.resolve().is_relative_to(shipped)
+
+
 def options_of(group: str, folder: Path | None) -> list[str]:
     """Names of the files that the folder `group` holds, in the first place that has such a folder."""
     for _, bases in _places(folder):

@@ -144,10 +144,12 @@ def _apply(tree: Tree, override: Override, schema: Schema) -> None:
     value = read_value(override.value, path, schema)
     if override.operation == "+=":
         tree.set(path, _appended(override, current, value, schema), *_spans(override))
-    elif override.operation == ":=":
+        return
+    _check_section(tree, override, value, kinds)
+    if override.operation == ":=":
         tree.set(path, value, *_spans(override))
     else:
-        _change(tree, override, value, kinds)
+        _merge(tree, override, path, value)
 
 
 def _spans(override: Override) -> tuple[Source, Span, Span]:
@@ -180,9 +182,9 @@ def _appended(override: Override, current: Any, value: Any, schema: Schema) -> l
     return [*before, *value]
 
 
-def _change(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | None) -> None:
+def _check_section(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | None) -> None:
+    """Refuse to replace a section by one value."""
     section = kinds == frozenset({"table"}) or is_section(get(tree.data, override.path))
-    special = special_kind(value) is not None
     reference = isinstance(value, str) and "${" in value
     if section and not isinstance(value, dict) and not reference and value is not None:
         name = dotted(override.path)
@@ -192,10 +194,6 @@ def _change(tree: Tree, override: Override, value: Any, kinds: frozenset[str] | 
             f"set its keys: {name}.key=value; no defaults list has a config group {name}",
             at_key=False,
         )
-    if isinstance(value, dict) and not special:
-        _merge(tree, override, override.path, value)
-    else:
-        tree.set(override.path, value, *_spans(override))
 
 
 def _merge(tree: Tree, override: Override, path: KeyPath, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,18 +40,16 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class LoadedExperiment:
-    """A valid file: `resolved`, `stored` and `config` hold the defaults of its axes.
+    """A valid file: `stored` and `config` hold the defaults of its axes.
 
-    `resolved` is what the file and the overrides set, references replaced; defaults of the
-    schema are in `config` only. `stored` is the same as it may be written to files: values that
-    come from environment variables are still references.
+    `stored` is what the files and the overrides set, as it may be written: references are replaced, but
+    for those to environment variables. Defaults of the schema are in `config` only.
     """
 
     path: Path
     text: str
     overrides: tuple[str, ...]
     axes: tuple[Axis, ...]
-    resolved: dict[str, Any]
     stored: dict[str, Any]
     config: ExperimentConfig
 
@@ -236,29 +233,11 @@ def _refused(path: KeyPath, values: tuple[Any, ...] | None, data: dict[str, Any]
     return Finding(path, message, help=f"available: {', '.join(shown)}", code=NOT_AVAILABLE)
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> LoadedExperiment:
-    """Load `path` without the checks of the linter. Raises DocumentError, or RefusedError at a fault."""
-    draft = draft_experiment(path, overrides)
-    typed, faults = type_defaults(draft)
-    for finding in itertools.chain(draft.findings, faults, typed.findings):
-        place = finding.place or draft.tree.place(finding.path, at_key=finding.at_key)
-        raise RefusedError(f"{place}: {finding.message}", help=finding.help)
-    return loaded(draft, typed)
-
-
-def type_defaults(draft: Draft) -> tuple[Typed, list[Finding]]:
-    """Type `draft` with the defaults of its axes; return the faults of references beside it."""
-    resolution = choose(draft, {axis.path: axis.default for axis in draft.axes})
-    return type_cell(resolution, draft.faulty_axes), resolution.findings
-
-
 def loaded(draft: Draft, typed: Typed) -> LoadedExperiment:
     """The experiment of a draft that was typed without fault."""
     if typed.config is None or typed.findings:
         raise RefusedError(f"{draft.path}: the experiment has faults", help="lint it")
-    return LoadedExperiment(
-        draft.path, draft.text, draft.overrides, draft.axes, typed.data, typed.stored, typed.config
-    )
+    return LoadedExperiment(draft.path, draft.text, draft.overrides, draft.axes, typed.stored, typed.config)
 
 
 def read_trial(path: Path) -> ExperimentConfig:

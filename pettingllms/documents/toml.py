@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pettingllms.documents.scan import MAX_DEPTH, DuplicateKeyError, TooDeepErro
 from pettingllms.documents.source import Document, DocumentError, KeyPath, Source, Span, dotted
 
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_AGAIN = re.compile(r"cannot (?:declare|mutate immutable namespace) (\(.*\))(?: twice)?")
 _SPELLINGS = {
     "True": "true",
     "False": "false",
@@ -71,7 +73,25 @@ def _syntax_error(words: str, text: str, path: Path) -> DocumentError:
         return fault(SYNTAX, path, f"{message}, at the end of the file", None, text, span)
     line, column = int(where.group(1)), int(where.group(2))
     span = Span(line, column, line, column + 1)
+    again = _AGAIN.fullmatch(message)
+    if again is not None:
+        return _written_before(ast.literal_eval(again.group(1)), text, path, line)
     return fault(SYNTAX, path, message, _advice(message, text, span), text, span)
+
+
+def _written_before(key: KeyPath, text: str, path: Path, line: int) -> DocumentError:
+    """The table `key`, which `line` opens or adds to, stands in `text` already, in another way."""
+    before = "".join(row + "\n" for row in text.split("\n")[: line - 1])
+    try:
+        spans = scan(before)
+    except (ValueError, IndexError, DuplicateKeyError, TooDeepError):
+        spans = {}
+    key = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in spans), key)
+    first = f", first on line {spans[key][0].line}" if key in spans else ""
+    words = Source("", text).line(line)
+    span = Span(line, len(words) - len(words.lstrip()) + 1, line, len(words.rstrip()) + 1)
+    message = f"{dotted(key)} is set twice{first}: a table is written in one place and one way"
+    return fault(SYNTAX, path, message, "put the keys where the table stands first", text, span)
 
 
 def _duplicate(text: str) -> DuplicateKeyError | None:

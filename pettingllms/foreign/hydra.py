@@ -25,6 +25,7 @@ _SAMPLERS = {
 }  # fmt: skip
 METRIC = "val/success_rate"
 _SHORT = 80
+_DIRECTIONS = {"max": "maximize", "min": "minimize"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +270,8 @@ class Hydra:
         elif name == "direction":
             directions = value if isinstance(value, list) else [value]
             sweep["objectives"] = [
-                {"metric": "val/success_rate", "direction": str(one)} for one in directions
+                {"metric": "val/success_rate", "direction": _DIRECTIONS.get(str(one), str(one))}
+                for one in directions
             ]
             why = f"Hydra optimises what the program returns; the metric is set to {METRIC}"
             draft.say(why, line, comment=True)

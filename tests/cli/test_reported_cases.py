@@ -101,6 +101,9 @@ agents:
     [
         ("e.yaml", "training:\n  max_prompt_length: 1\n  val_freq: 2\n  max_prompt_length: 3\n"),
         ("e.toml", "[training]\nmax_prompt_length = 1\n\nmax_prompt_length = 3\n"),
+        ("e.toml", "\ntraining.seed = 1\n\n[training]\nval_freq = 1\n"),
+        ("e.toml", "\ntraining = { seed = 1 }\n\n[training.more]\nval_freq = 1\n"),
+        ("e.toml", "\n[[training]]\nseed = 1\n[training]\nval_freq = 1\n"),
     ],
 )
 def test_a_key_set_twice_is_an_error_with_both_lines(write, told, name, text):

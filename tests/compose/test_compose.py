@@ -130,7 +130,9 @@ def test_names_are_found_beside_the_file_then_here_then_among_the_presets(files,
     )
     assert data_of("sub/e.toml") == {"lora_rank": 1}
     assert data_of("sub/here.toml") == {"lora_rank": 3}
-    assert "actor_rollout_ref" in data_of("sub/shipped.toml")["models"]["model_0"]["ppo_trainer_config"]
+    found = composed("sub/shipped.toml")
+    assert "actor_rollout_ref" in found.tree.data["models"]["model_0"]["ppo_trainer_config"]
+    assert [finding.code for finding in found.findings] == ["PLM215"]
 
 
 @pytest.mark.parametrize("name", ["math_L3_model", "math_L3_model.yaml", "math/math_L3_model.toml"])

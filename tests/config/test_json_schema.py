@@ -9,8 +9,8 @@ import pytest
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.json_schema import SCHEMAS, as_text, attribute_docstrings, models_of
-from pettingllms.config.load import load_experiment
 from pettingllms.config.sweep import ChoiceAxis
+from pettingllms.lint.engine import check_experiment
 
 ROOT = Path(__file__).parents[2]
 TWO_AGENTS = ROOT / "tests/cases/valid/two_agents.toml"
@@ -75,6 +75,6 @@ def test_an_editor_sees_value_reference_and_sweep(line, valid):
 
 def test_the_resolved_schema_is_strict():
     validator = jsonschema.Draft7Validator(SCHEMAS["resolved"]())
-    resolved = load_experiment(TWO_AGENTS, ["training.epoch_size=null"]).resolved
+    resolved = check_experiment(TWO_AGENTS, ["training.epoch_size=null"]).experiment.stored
     assert validator.is_valid(json.loads(json.dumps(resolved)))
     assert not validator.is_valid(tomllib.loads(TWO_AGENTS.read_text()))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.config.load import Axis, load_experiment, read_trial, trial_toml
+from pettingllms.config.load import Axis, read_trial, trial_toml
 from pettingllms.documents.source import DocumentError
 from pettingllms.errors import RefusedError
+from pettingllms.lint.engine import check_experiment
 
 TWO_AGENTS = Path(__file__).parents[1] / "cases/valid/two_agents.toml"
 LR = "models.model_0.ppo_trainer_config.actor_rollout_ref.actor.optim.lr"
@@ -20,30 +21,30 @@ def lr_of(experiment):
 
 
 def test_references_and_whole_numbers_become_typed_values():
-    experiment = load_experiment(TWO_AGENTS)
+    experiment = check_experiment(TWO_AGENTS).experiment
     rollout = experiment.config.models["model_0"].ppo_trainer_config.actor_rollout_ref.rollout
     assert rollout.temperature == 1.0
-    assert experiment.resolved["models"]["model_0"]["path"] == "builtin:smollm2-135m-instruct"
+    assert experiment.stored["models"]["model_0"]["path"] == "builtin:smollm2-135m-instruct"
     assert experiment.axes == ()
 
 
 def test_an_axis_is_found_and_a_plain_run_uses_its_default():
-    experiment = load_experiment(TWO_AGENTS, [SWEPT])
+    experiment = check_experiment(TWO_AGENTS, [SWEPT]).experiment
     assert experiment.axes == (Axis(tuple(LR.split(".")), (1e-4, 1e-5), 1e-4),)
     assert lr_of(experiment) == 1e-4
     assert experiment.overrides == (SWEPT,)
 
 
 def test_an_override_on_an_axis_leaves_no_axis():
-    experiment = load_experiment(TWO_AGENTS, [SWEPT, f"{LR}=2e-4"])
+    experiment = check_experiment(TWO_AGENTS, [SWEPT, f"{LR}=2e-4"]).experiment
     assert experiment.axes == ()
     assert lr_of(experiment) == 2e-4
 
 
 def test_a_null_is_none():
-    experiment = load_experiment(TWO_AGENTS, ["training.epoch_size=null"])
+    experiment = check_experiment(TWO_AGENTS, ["training.epoch_size=null"]).experiment
     assert experiment.config.training.epoch_size is None
-    assert experiment.resolved["training"]["epoch_size"] is None
+    assert experiment.stored["training"]["epoch_size"] is None
 
 
 def test_a_trial_survives_the_border_of_its_process(tmp_path):
@@ -51,13 +52,13 @@ def test_a_trial_survives_the_border_of_its_process(tmp_path):
         "training.epoch_size=null",
         "training.logger=[]",
         AGENT_0 + '.examples=[{user = "a\\nb", assistant = "```\\n\\"x\\"```"}]',
-        "env.options.note=\\${not.a.reference}",
+        "training.project_name=\\${not.a.reference}",
     ]
-    experiment = load_experiment(TWO_AGENTS, [*overrides, SWEPT])
+    experiment = check_experiment(TWO_AGENTS, [*overrides, SWEPT]).experiment
     path = tmp_path / "trial.toml"
     path.write_text(trial_toml(experiment.stored), encoding="utf-8")
     assert read_trial(path) == experiment.config
-    assert read_trial(path).env.options == {"digits": 2, "note": "${not.a.reference}"}
+    assert read_trial(path).training.project_name == "${not.a.reference}"
 
 
 def test_every_kind_of_value_is_written_and_read_back():
@@ -73,20 +74,6 @@ def test_every_kind_of_value_is_written_and_read_back():
     assert read["none"] == null
     assert read["list"] == [null, 1, [2, []], {"a": null, "b": [{"c": 1}]}]
     assert read["table"] == tree["table"]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["training.seed=-1"], "must be at least 0"),
-        (["env=code"], "env is a section"),
-        (["training.experiment_name=${nope}"], "no key nope"),
-    ],
-)
-def test_a_faulty_experiment_is_refused_with_its_place(overrides, words):
-    with pytest.raises(RefusedError, match=words) as caught:
-        load_experiment(TWO_AGENTS, overrides)
-    assert str(caught.value).startswith("<command line>:1: ")
 
 
 def test_a_trial_with_a_fault_is_refused(tmp_path):

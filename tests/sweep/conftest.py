@@ -62,7 +62,7 @@ def make_experiment(tmp_path):
         axis = Axis(("lora_rank",), tuple(ranks), ranks[0])
         source = tmp_path / "source.toml"
         experiment = LoadedExperiment(
-            source, "# as written\n", ("training.seed=5",), (axis,), resolved, resolved, config
+            source, "# as written\n", ("training.seed=5",), (axis,), resolved, config
         )
         cells = []
         for number, rank in enumerate(ranks):

@@ -10,8 +10,9 @@ import pytest
 from scripted_experiment import write_experiment
 
 from pettingllms.config.experiment import SandboxConfig
-from pettingllms.config.load import load_experiment, trial_toml
+from pettingllms.config.load import trial_toml
 from pettingllms.config.model import ConfigModel, Only
+from pettingllms.lint.engine import check_experiment
 from pettingllms.training import worker
 from pettingllms.training.stopping import StopFlag
 
@@ -25,7 +26,7 @@ def original_signal_handlers():
 
 
 def prepared(tmp_path, model, *overrides, name="run"):
-    experiment = load_experiment(write_experiment(tmp_path, model), overrides)
+    experiment = check_experiment(write_experiment(tmp_path, model), overrides).experiment
     folder = tmp_path / name
     folder.mkdir()
     (folder / "trial.toml").write_text(trial_toml(experiment.stored))
@@ -176,7 +177,6 @@ def sections(model=None, seen=None):
 
 
 def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch):
-    from pettingllms.lint.engine import check_experiment
     from pettingllms.sweep.launch import launch_argv
 
     read = set()

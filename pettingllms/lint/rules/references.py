@@ -87,6 +87,15 @@ def invalid_defaults() -> None:
     """
 
 
+@loading_rule("PLM215", "shipped-instead", Severity.INFO)
+def shipped_instead() -> None:
+    """A relative name such as `../ppo_trainer` leads nowhere from this file, and a shipped file is used.
+
+    The documented examples work that way from any folder. Where a file of one's own was meant, its
+    numbers are not the ones in force.
+    """
+
+
 WHAT_A_PATH_IS = f'write a local folder, a Hugging Face id, or "{next(iter(BUILTIN_MODELS))}"'
 
 

@@ -49,7 +49,7 @@ def without_format(tree):
 
 
 def show_against_hydra(python, preset, runs):
-    """The ratio of both whole processes, once they are seen to print the same tree."""
+    """Both whole processes, once they are seen to print the same tree."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in sorted(path for path in SHIPPED.iterdir() if any(path.glob("*.toml"))):
@@ -57,16 +57,18 @@ def show_against_hydra(python, preset, runs):
         script = folder / "compose.py"
         script.write_text(HYDRA)
         hydra = [sys.executable, str(script), str(folder / find_file(preset, None).parent.name), preset]
-        show = [python, "-m", "pettingllms", "show", preset, "--resolved", "--json"]
-        outputs = [
-            subprocess.run(command, check=True, capture_output=True).stdout for command in (show, hydra)
-        ]
-        ours, theirs = (without_format(json.loads(output)) for output in outputs)
+        same_file = str(folder / find_file(preset, None).parent.name / f"{preset}.yaml")
         print("hydra-core", version("hydra-core"), "| omegaconf", version("omegaconf"), "| preset", preset)
-        print("both print the same tree" if ours == theirs else "THE TREES DIFFER")
-        ratio = compare("cold show --resolved / cold Hydra compose and resolve", show, hydra, runs)
-        print(f"  target      {TARGET}")
-        return ratio
+        for kind, file in (("the same YAML file", same_file), ("the TOML that ships", preset)):
+            show = [python, "-m", "pettingllms", "show", file, "--resolved", "--json"]
+            outputs = [
+                subprocess.run(command, check=True, capture_output=True).stdout for command in (show, hydra)
+            ]
+            ours, theirs = (without_format(json.loads(output)) for output in outputs)
+            if ours != theirs:
+                raise SystemExit(f"{kind}: the trees differ")
+            compare(f"cold show --resolved of {kind} / cold Hydra compose and resolve", show, hydra, runs)
+            print(f"  target      {TARGET}; both print the same tree")
 
 
 def real_lines(count):

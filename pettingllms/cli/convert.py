@@ -255,6 +255,8 @@ def _print_notes(conversion: Conversion, differences: Differences) -> None:
         _log.info("%s: %s%s", note.place, note.message, advice)
     for line, what in differences.notes:
         _log.info("%s:%d: %s", path, line, what)
+    if not conversion.document.data and not conversion.ledger.comments:
+        _log.info("%s: the file is empty", path)
     count = len(conversion.ledger.normalised)
     if count:
         words = "is one thing" if count == 1 else f"are {count} things"

@@ -60,6 +60,14 @@ def test_values_have_the_type_of_the_schema():
             {"resource": {"nnodes": 2, "n_gpus_per_node": 1}},
             0,
         ),
+        (
+            "+training.seed=1,2",
+            {
+                "training": {"seed": {"sweep": "choice", "values": [1, 2], "default": 1}},
+                "sweep": {"sampler": "grid"},
+            },
+            0,
+        ),
         ("~training.seed", {}, 1),
         ("training.logger.0=wandb", {}, 1),
         ("training.logger[0]=wandb", {}, 1),

@@ -176,15 +176,23 @@ SHARED_BY_ENGINE: tuple[KeyPath, ...] = (
 )
 
 
-@rule("PLM308", "engine-settings-disagree", Severity.ERROR, reads=["models", "base_models"])
+@rule(
+    "PLM308",
+    "engine-settings-disagree",
+    Severity.ERROR,
+    reads=["models", "base_models", "agent_policy_configs"],
+)
 def engine_settings_disagree(context: Context) -> Iterator[Finding]:
     """Two policies want different settings of what they share.
 
     All LoRA policies are served by one engine and trained on one copy of the base weights. Write these
-    settings in one entry of `models`, and refer to them in the entry of every other policy.
+    settings in one entry of `models`, and refer to them in the entry of every other policy. Policies
+    that no agent uses do not count.
     """
-    keys = {base.name: model_key(context.config, key) for key, base in context.config.base_models.items()}
-    first, *others = keys.values()
+    used = {agent.policy_name for agent in context.config.agent_policy_configs.agent_configs.values()}
+    bases = {key: base.name for key, base in context.config.base_models.items() if base.name in used}
+    keys = {name: model_key(context.config, key) for key, name in bases.items()}
+    first, *others = keys.values() or (None,)
     for key in others:
         for path in SHARED_BY_ENGINE:
             here, there = (

@@ -23,6 +23,8 @@ _LIMITS = {
     "less_than_equal": ("le", "at most"),
     "less_than": ("lt", "less than"),
 }
+MAX_ADVICE = 200
+"""Unknown keys that get a did-you-mean: in a file with more, the keys are not the trouble."""
 _LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
 
 
@@ -32,18 +34,18 @@ def shape_findings(
     """One finding for each faulty key of `data`, whose root stands at `prefix` of the experiment."""
     found: dict[KeyPath, Finding] = {}
     for detail in error.errors(include_url=False, include_context=True, include_input=False):
-        finding = _finding(detail, data, model, prefix)
+        finding = _finding(detail, data, model, prefix, advise=len(found) < MAX_ADVICE)
         # Each alternative of a union reports its own error; the first speaks for all.
         found.setdefault(finding.path, finding)
     return list(found.values())
 
 
 def _finding(
-    detail: ErrorDetails, data: dict[str, Any], model: type[ConfigModel], prefix: KeyPath
+    detail: ErrorDetails, data: dict[str, Any], model: type[ConfigModel], prefix: KeyPath, *, advise: bool
 ) -> Finding:
     kind, path = detail["type"], _existing(detail["loc"], data)
     if kind == "extra_forbidden":
-        return _unknown_key(path, data, model, prefix)
+        return _unknown_key(path, data, model, prefix, advise=advise)
     if kind == "missing":
         return _missing_key((*path, detail["loc"][-1]), model, prefix)
     return _bad_value(detail, (*prefix, *path), get(data, path), annotation_at(path, model))
@@ -86,9 +88,13 @@ def _existing(location: tuple[str | int, ...], data: Any) -> KeyPath:
     return path
 
 
-def _unknown_key(path: KeyPath, data: dict[str, Any], model: type[ConfigModel], prefix: KeyPath) -> Finding:
-    help_text: str | None
-    if prefix:
+def _unknown_key(
+    path: KeyPath, data: dict[str, Any], model: type[ConfigModel], prefix: KeyPath, *, advise: bool
+) -> Finding:
+    help_text: str | None = None
+    if not advise:
+        pass
+    elif prefix:
         known = list(model.model_fields)
         near = closest(str(path[-1]), known)
         help_text = f"did you mean {near}?" if near else listing(known)

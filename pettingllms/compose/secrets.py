@@ -23,7 +23,8 @@ _COUNTED = {
 """What stands before `token` where it is a piece of text: `pad_token`, `max_token`."""
 _PLAIN_REFERENCE = re.compile(r"\$\{(oc\.env:\s*\w+\s*|[.\w\[\]-]+)\}")
 _SHORTEST = 4
-_PAIR = re.compile(r"""([\w."'-]+)(\s*(?:\+=|:=|[:=])\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)""")
+# Only from the start of a word: from every letter of a long one, the search would be quadratic.
+_PAIR = re.compile(r"""(?<![\w."'-])([\w."'-]+)(\s*(?:\+=|:=|[:=])\s*)("[^"]*"|'[^']*'|[^\s,}\]#]+)""")
 
 
 def looks_secret(key: str) -> bool:

@@ -28,6 +28,9 @@ class Differences:
     def amend(self, root: Table) -> None:
         """Note the differences in the outline of a document; change it where they shall be written."""
         self.notes.clear()
+        if find(root, "format") is not None and not self.write:
+            # The original has no such key: the file was written with its meaning here.
+            return
         for rule in RULES:
             rule(self, root)
         self.notes.sort(key=lambda note: note[0])

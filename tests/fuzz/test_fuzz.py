@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from benchmarks import fuzz, mutations
 
-from benchmarks import fuzz, mutations  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_minute_of_mutated_files_gives_no_traceback_and_no_hang():

@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 SHORTEST, SHORTEST_NUMBER = 5, 6
-"""Shorter texts and numbers hide nothing, and would be found inside other words."""
+"""Shorter texts and numbers hide nothing, and would be found among other words."""
+WORDS = {"error", "errors", "warning", "warnings"}
+"""Words of every report."""
 
 _hidden: dict[str, str] = {}
 
 
 def hide(secrets: Mapping[str, str]) -> None:
     """From now on write what `secrets` maps a text to in its place."""
-    _hidden.update({text: shown for text, shown in secrets.items() if worth_hiding(text)})
+    _hidden.update(forms(secrets))
+
+
+def not_in_the_open(secrets: Mapping[str, str], spoken: Collection[str]) -> dict[str, str]:
+    """`secrets` without those that are `spoken`, or that the command line or the current folder show."""
+    seen = [*sys.argv, str(Path.cwd())]
+    kept = (text for text in secrets if text not in spoken and not any(text in word for word in seen))
+    return {text: secrets[text] for text in kept}
+
+
+def forms(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Each text that is long enough to be a secret, also line by line and as programs quote it."""
+    found: dict[str, str] = {}
+    for text, shown in secrets.items():
+        quoted = (repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+        path = (os.path.normpath(text),) if "/" in text else ()
+        for form in (text, *text.splitlines(), *quoted, *path):
+            if worth_hiding(form):
+                found[form] = shown
+    return found
 
 
 def worth_hiding(text: str) -> bool:
-    """True where `text` is long enough to be a secret."""
-    return len(text) >= (SHORTEST_NUMBER if text.isdecimal() else SHORTEST)
+    """True where `text` is long enough to be a secret, and no word of every report."""
+    return len(text) >= (SHORTEST_NUMBER if text.isdecimal() else SHORTEST) and text not in WORDS
 
 
 def hidden(text: str) -> str:
-    """Return `text` with what stands for each secret in its place, longer secrets first."""
-    for secret in sorted(_hidden, key=len, reverse=True):
-        text = text.replace(secret, _hidden[secret])
+    """Return `text` with what stands for each secret of this process in its place."""
+    return replaced(text, _hidden)
+
+
+def replaced(text: str, secrets: Mapping[str, str]) -> str:
+    """Return `text` with each of `secrets` replaced where it stands as a word, longer ones first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret in text:
+            shown = secrets[secret].replace("\\", "\\\\")
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", shown, text)
     return text
+
+
+@contextmanager
+def in_the_open() -> Iterator[None]:
+    """Write what follows as it is: data that was redacted by its paths."""
+    before = dict(_hidden)
+    _hidden.clear()
+    try:
+        yield
+    finally:
+        _hidden.update(before)
 
 
 class HidingStream:

@@ -85,7 +85,7 @@ class _Job:
             _print_text(conversion.text)
         else:
             self.write(target, conversion.text)
-            _print_moved(document, target)
+            _print_moved(document, target, {})
         _print_notes(conversion, differences)
         return 0
 
@@ -127,10 +127,20 @@ class _Job:
                 continue
             taken[goal] = file
             refused += not self.one_of_many(file, goal, form)
+        self.moved(taken)
         counted = f"{len(files) - refused} of {len(files)} {'proved' if self.check else 'converted'}"
         left = f"{others} other file{'s' * (others != 1)} left alone"
         _log.info("%s: %s, %d refused, %s", source, counted, refused, left)
         return 1 if refused else 0
+
+    def moved(self, taken: dict[Path, Path]) -> None:
+        """After a whole folder was written: say which includes lead elsewhere now."""
+        from pettingllms.documents.read import read_document
+
+        converted = {goal.resolve(): file.resolve() for goal, file in taken.items()}
+        for goal, file in taken.items():
+            if not self.check and goal.exists():
+                _print_moved(read_document(file), goal, converted)
 
     def one_of_many(self, file: Path, goal: Path, form: Format) -> bool:
         """Convert one file of a folder; False where it was refused, which is then printed."""
@@ -263,8 +273,11 @@ def _print_notes(conversion: Conversion, differences: Differences) -> None:
         _log.info("%s: there %s written in another way; --check lists all", path, words)
 
 
-def _print_moved(document: Document, target: Path) -> None:
-    """Say which files the `defaults` list no longer finds, or finds elsewhere, from the new folder."""
+def _print_moved(document: Document, target: Path, converted: dict[Path, Path]) -> None:
+    """Say which files the `defaults` list no longer finds, or finds elsewhere, from the new folder.
+
+    `converted`: the new files of the same conversion, each with its source.
+    """
     from pettingllms.compose.defaults import read_entries
     from pettingllms.compose.names import lookup
 
@@ -272,7 +285,8 @@ def _print_moved(document: Document, target: Path) -> None:
         for name in entry.names:
             wanted = f"{entry.group}/{name}" if entry.group else name
             before, after = lookup(wanted, document.path.parent), lookup(wanted, target.parent)
-            known = before is not None and after is not None and before.resolve() == after.resolve()
+            real = after.resolve() if after is not None else None
+            known = before is not None and before.resolve() in (real, converted.get(real) if real else None)
             if before is not None and not known and before.resolve() != document.path.resolve():
                 leads = f"leads to {after}" if after is not None else "leads nowhere"
                 _log.info("%s: %s %s from %s, and led to %s", entry.place, wanted, leads, target, before)

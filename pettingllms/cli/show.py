@@ -41,6 +41,7 @@ def show(
     from pettingllms.compose.untyped import read_untyped
     from pettingllms.config.on_demand import SchemaOnDemand
     from pettingllms.documents.source import DocumentError
+    from pettingllms.hiding import in_the_open
 
     overrides = [*(sets or []), *(words or [])]
     try:
@@ -50,7 +51,8 @@ def show(
     if found.composition.complete:
         data = found.resolution.data if resolved else found.composition.tree.data
         tree = redacted(data, found.resolution if resolved else None)
-        typer.echo(_written(tree, "json" if json else form), nl=False)
+        with in_the_open():
+            typer.echo(_written(tree, "json" if json else form), nl=False)
     raise typer.Exit(_complain(found.findings, file, overrides, overlays or ()))
 
 

@@ -99,7 +99,7 @@ class Evaluator:
             case Call():
                 outcome = self.call(path, expression)
             case Joined(parts):
-                outcome = Outcome(self.joined(path, parts))
+                outcome = self.derived(Outcome(self.joined(path, parts)), "${…}")
             case Items(items):
                 outcome = Outcome([self.whole(self.evaluate(path, item)) for item in items])
             case Pairs(pairs):

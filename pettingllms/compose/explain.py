@@ -12,7 +12,7 @@ from pettingllms.compose.reference_grammar import GrammarError, parse_text
 from pettingllms.compose.references import source_of
 from pettingllms.compose.referred import referred
 from pettingllms.compose.resolution import Resolution
-from pettingllms.compose.secrets import REDACTED, is_secret_path, secret_texts, shown
+from pettingllms.compose.secrets import REDACTED, is_secret_path, redacted, secret_texts, shown
 from pettingllms.compose.special_values import special_kind
 from pettingllms.compose.tree import MISSING, Tree, Write, get
 from pettingllms.documents.source import KeyPath, Place, dotted
@@ -100,6 +100,7 @@ class _Explainer:
     def __init__(self, tree: Tree, resolution: Resolution, schema: Schema) -> None:
         self.tree, self.resolution, self.schema = tree, resolution, schema
         self.hidden = secret_texts(resolution.data)
+        self.redacted = redacted(resolution.data, resolution)
 
     def leaf(self, path: KeyPath) -> Explanation:
         value, default = get(self.resolution.data, path), self.schema.default(path)
@@ -199,6 +200,9 @@ class _Explainer:
         source = source_of(path, self.resolution.origins)
         if source in environment:
             return self.shown(path, environment[source])
+        known = get(self.redacted, path)
+        if isinstance(known, (dict, list)):
+            return known
         above = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in environment), None)
         return self.shown(path, value if above is None else environment[above])
 

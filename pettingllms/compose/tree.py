@@ -104,6 +104,7 @@ class Tree:
                 parent[str(part)] = {}
             parent = parent[str(part)]
             self.spans.setdefault(path[:length], (source, key, span))
+        value = plain_nulls(value)
         parent[str(path[-1])] = value
         self.forget(path)
         self.spans[path] = (source, key, span)
@@ -216,6 +217,16 @@ def get(data: Any, path: KeyPath) -> Any:
             return MISSING
         data = data[part]
     return data
+
+
+def keys_in(data: Any) -> set[str]:
+    """Every key of `data`, at any depth."""
+    found: set[str] = set()
+    for key, value in data.items() if isinstance(data, dict) else ((None, item) for item in data):
+        found |= {key} if key is not None else set()
+        if isinstance(value, (dict, list)):
+            found |= keys_in(value)
+    return found
 
 
 def with_values(data: Any, values: Mapping[KeyPath, Any]) -> Any:

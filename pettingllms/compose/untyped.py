@@ -13,9 +13,9 @@ from pettingllms.compose.overrides import Schema
 from pettingllms.compose.references import resolve_references
 from pettingllms.compose.resolution import Resolution
 from pettingllms.compose.special_values import replace_special
-from pettingllms.compose.tree import with_values
+from pettingllms.compose.tree import keys_in, with_values
 from pettingllms.documents.source import Finding, KeyPath
-from pettingllms.hiding import hide
+from pettingllms.hiding import hide, not_in_the_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def read_untyped(
     tree.data, axes, malformed = replace_special(tree.data)
     defaults = {path: table["default"] for path, table in axes.items() if "default" in table}
     resolution = resolve_references(with_values(tree.data, defaults))
+    resolution.secrets = not_in_the_open(resolution.secrets, keys_in(tree.data))
     hide(resolution.secrets)
     resolution.findings = mounted_findings(tree, resolution)
     return Untyped(composition, axes, resolution, [*composition.findings, *malformed, *resolution.findings])

@@ -15,7 +15,7 @@ from pettingllms.compose.references import resolve_references
 from pettingllms.compose.resolution import Resolution
 from pettingllms.compose.special_values import replace_special
 from pettingllms.compose.stored import stored_tree
-from pettingllms.compose.tree import MISSING, Tree, get, with_values
+from pettingllms.compose.tree import MISSING, Tree, get, keys_in, with_values
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema, refused_keys
 from pettingllms.config.recognise import not_an_experiment
@@ -24,7 +24,7 @@ from pettingllms.config.sweep import ChoiceAxis
 from pettingllms.documents.read import read_document
 from pettingllms.documents.source import Document, Finding, KeyPath, dotted
 from pettingllms.errors import RefusedError
-from pettingllms.hiding import hide
+from pettingllms.hiding import hide, not_in_the_open
 
 NOT_AVAILABLE, EMPTY = "PLM007", "PLM010"
 
@@ -170,6 +170,7 @@ def choose(draft: Draft, values: Mapping[KeyPath, Any]) -> Resolution:
     """Put `values` in the place of their axes, and resolve all references."""
     data = with_values(draft.tree.data, values)
     resolution = resolve_references(data)
+    resolution.secrets = not_in_the_open(resolution.secrets, keys_in(draft.tree.data))
     hide(resolution.secrets)
     resolution.findings = mounted_findings(draft.tree, resolution)
     return resolution

@@ -23,7 +23,7 @@ from pettingllms.config.load import (
 )
 from pettingllms.config.shape import written
 from pettingllms.documents.source import DocumentError, Finding, KeyPath, Place, dotted
-from pettingllms.hiding import worth_hiding
+from pettingllms.hiding import forms, replaced
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.rule import RULES, Context
@@ -195,12 +195,13 @@ def _in_file_order(draft: Draft, diagnostics: Iterable[Diagnostic]) -> tuple[Dia
 
 def without_secrets(diagnostic: Diagnostic, secrets: Mapping[str, str]) -> Diagnostic:
     """The diagnostic with what stands for each secret text in its place."""
-    message, help_text, line = diagnostic.message, diagnostic.help, diagnostic.source_line
-    for text, shown in secrets.items():
-        if worth_hiding(text):
-            message, line = message.replace(text, shown), line.replace(text, shown)
-            help_text = help_text and help_text.replace(text, shown)
-    return dataclasses.replace(diagnostic, message=message, help=help_text, source_line=line)
+    texts = forms(secrets)
+    return dataclasses.replace(
+        diagnostic,
+        message=replaced(diagnostic.message, texts),
+        help=diagnostic.help and replaced(diagnostic.help, texts),
+        source_line=replaced(diagnostic.source_line, texts),
+    )
 
 
 def _in_cells(diagnostic: Diagnostic, cells: list[Cell], total: int) -> Diagnostic:

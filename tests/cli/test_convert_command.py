@@ -197,3 +197,15 @@ def test_notes_say_where_the_original_code_differs(here, caplog):
     assert run(["convert", "e.yaml", "u.toml", "--semantics", "upstream"]) == 0
     assert 'turn_unit = "round"' in Path("u.toml").read_text()
     assert "turn_unit" not in Path("e.toml").read_text()
+
+
+def test_an_include_that_leads_nowhere_from_the_new_folder_is_said(tmp_path, caplog):
+    caplog.set_level("INFO", "pettingllms")
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "base.yaml").write_text("x: 1\n")
+    (tmp_path / "a/m.yaml").write_text("defaults: [../base, b/n]\n")
+    (tmp_path / "a/b/n.yaml").write_text("y: 1\n")
+    assert run(["convert", str(tmp_path / "a"), str(tmp_path / "out/deep")]) == 0
+    said = [record.getMessage() for record in caplog.records if "leads nowhere" in record.getMessage()]
+    assert len(said) == 1
+    assert "../base leads nowhere" in said[0]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from scripted_experiment import write_experiment
@@ -103,3 +104,30 @@ def test_a_run_that_fails_leaves_it_in_no_file_either(folder, verb):
     files = [path for path in (folder / "outputs").rglob("*") if path.is_file()]
     assert "log.txt" in [path.name for path in files]
     assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_a_short_secret_in_a_list_is_explained_as_a_reference(folder, monkeypatch):
+    monkeypatch.setenv("SHORT", "k9Z")
+    words = ["training.logger=[console,${oc.env:SHORT}]", "env.options.a=[{b: ${oc.env:SHORT}}]"]
+    for path in ("training", "training.logger", "env.options.a"):
+        assert "k9Z" not in run(folder, "explain", "scripted.toml", path, *words).stdout
+
+
+def test_a_secret_is_hidden_however_it_is_quoted(folder, monkeypatch):
+    monkeypatch.setenv("LINES", 'topsecret1\ntop"secret2')
+    done = run(folder, "lint", "scripted.toml", "-s", "training.logger=[${oc.env:LINES}]")
+    assert done.returncode == 1
+    assert "topsecret1" not in done.stdout
+    assert "secret2" not in done.stdout
+
+
+@pytest.mark.parametrize("word", ["training", "error", "format"])
+def test_a_plain_word_from_the_environment_spoils_no_document(folder, monkeypatch, word):
+    monkeypatch.setenv("WORD", word)
+    words = ["training.experiment_name=${oc.env:WORD}"]
+    shown = tomllib.loads(run(folder, "show", "scripted.toml", "--resolved", *words).stdout)
+    assert shown["training"]["experiment_name"] == "${oc.env:WORD}"
+    assert (
+        "training.seed"
+        in run(folder, "lint", "scripted.toml", "-s", words[0], "-s", "training.seed=x").stdout
+    )

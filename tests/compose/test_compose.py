@@ -338,3 +338,8 @@ def test_a_swept_section_is_explained_by_its_default(files):
         e_toml='[env]\nk = { sweep = "choice", values = [{ n = "a" }, { n = "b" }], default = { n = "b" } }\n'
     )
     assert explained("e.toml", "env.k.n") == ("b", [("e.toml:2", "b", True)])
+
+
+def test_a_key_is_set_in_a_section_that_an_earlier_override_made_null(files):
+    files(e_yaml="training: {val_freq: 2}\n")
+    assert data_of("e.yaml", "training=null", "++training.seed=3") == {"training": {"seed": 3}}

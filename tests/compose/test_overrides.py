@@ -44,7 +44,7 @@ def value_of(path, *texts):
         ("env.name", "env.name=a=b", "a=b"),
         ("env.name", "env.name=a@b#c%d", "a@b#c%d"),
         ("env.name", "env.name=", ""),
-        ("env.benchmark", "env.benchmark=null", {"null": True}),
+        ("env.benchmark", "env.benchmark=null", None),
         (LR, f"{LR}=1e-6", 1e-6),
         (LR, f"{LR}=1", 1.0),
         (LR, f"{LR}=.5", 0.5),

@@ -6,9 +6,10 @@ from pettingllms.lint.rule import loading_rule
 
 @loading_rule("PLM601", "text-none", Severity.WARNING)
 def text_none() -> None:
-    """A YAML value is written `None`, `none` or `nil`, which is text.
+    """A YAML value is written `None` or `nil`, which is text.
 
-    The null of YAML is `null`, `~` or nothing. Quotes say that the word itself is meant.
+    The null of YAML is `null`, `~` or nothing. Quotes say that the word itself is meant. Plain `none` is
+    a word of the schema (`filter_method: none`), and is not remarked on.
     """
 
 

@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from pettingllms.config.homes import plan_policies
-from pettingllms.config.load import read_trial
+from pettingllms.config.trial_file import read_trial
 from pettingllms.models.folders import local_folder
 
 

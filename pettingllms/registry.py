@@ -19,10 +19,14 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 
 class Registry(Mapping[str, str], Generic[T]):
-    """Names and the objects behind them; knowing a name imports nothing."""
+    """Names and the objects behind them; knowing a name imports nothing.
 
-    def __init__(self, kind: str, rows: Mapping[str, str]) -> None:
+    `announced`: documented names that this version does not have.
+    """
+
+    def __init__(self, kind: str, rows: Mapping[str, str], announced: Iterable[str] = ()) -> None:
         self.kind = kind
+        self.announced = frozenset(announced) - rows.keys()
         self._rows = dict(rows)
 
     def __getitem__(self, name: str) -> str:

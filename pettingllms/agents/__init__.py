@@ -14,4 +14,8 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "reasoning_generator": "pettingllms.agents.math:ReasoningGenerator",
         "verifier": "pettingllms.agents.math:Verifier",
     },
+    announced=(
+        *("single_agent", "code_generator", "test_generator", "plan_agent", "tool_call_agent"),
+        *("web_search_agent", "search_reasoning_agent"),
+    ),
 )

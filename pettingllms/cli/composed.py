@@ -31,7 +31,7 @@ def composed(file: Path, overrides: Sequence[str], overlays: Sequence[Path]) -> 
         raise typer.Exit(printed(unread(error))) from None
     wrong = [finding for finding in draft.findings if not draft.complete or _of_command_line(finding)]
     report = Report(diagnose(draft, wrong, {}, {}))
-    if report.has_errors:
+    if report.refused:
         raise typer.Exit(printed(report))
     return draft, choose(draft, {axis.path: axis.default for axis in draft.axes})
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from pettingllms.compose.tree import get
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.model import ConfigModel
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.registry import closest
 
@@ -192,25 +192,3 @@ def _keys(annotation: Any, path: KeyPath, data: Any) -> Iterator[KeyPath]:
 
 def _below(data: Any, key: str) -> Any:
     return data[key] if isinstance(data, dict) and key in data else None
-
-
-def refused_keys(
-    data: Any, annotation: Any = ExperimentConfig, path: KeyPath = ()
-) -> Iterator[tuple[KeyPath, Only]]:
-    """Every key set in `data` to a value that this version cannot do, with the mark that says so."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, value in items:
-        below = step(annotation, key)
-        if below is None:
-            continue
-        for option in alternatives(annotation):
-            metadata = option.model_fields[key].metadata if is_section(option) else []
-            for mark in metadata:
-                if isinstance(mark, Only) and not _allowed(mark, value, below):
-                    yield (*path, key), mark
-        yield from refused_keys(value, below, (*path, key))
-
-
-def _allowed(mark: Only, value: Any, annotation: Any) -> bool:
-    as_number = type(value) is int and float in alternatives(annotation)
-    return mark.allows(float(value) if as_number else value)

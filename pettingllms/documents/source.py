@@ -76,6 +76,31 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a fix.
+
+    At `path` of the experiment, `set` writes `value`, `remove` takes the key away, `rename` gives it
+    the last key of `to`, and `move` puts it at `to`. `text` puts `value` in the place of `span`, in the
+    text of the file that the finding is about.
+    """
+
+    kind: Literal["set", "remove", "rename", "move", "text"]
+    path: KeyPath = ()
+    value: Any = None
+    to: KeyPath = ()
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """How a finding can be mended. `safe`: the experiment then means what it surely was meant to mean."""
+
+    title: str
+    changes: tuple[Change, ...]
+    safe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong at a key path.
 
@@ -89,6 +114,7 @@ class Finding:
     at_key: bool = False
     place: Place | None = None
     code: str = ""
+    fix: Fix | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

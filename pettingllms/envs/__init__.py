@@ -7,7 +7,11 @@ from pettingllms.registry import Registry
 if TYPE_CHECKING:
     from pettingllms.envs.base import Env
 
-ENVS: "Registry[type[Env]]" = Registry("environment", {"math_env": "pettingllms.envs.math:MathEnv"})
+ENVS: "Registry[type[Env]]" = Registry(
+    "environment",
+    {"math_env": "pettingllms.envs.math:MathEnv"},
+    announced=("code_env", "search_env", "stateful_env", "mixed_env"),
+)
 
 DATASETS: "Registry[Any]" = Registry(
     "dataset", {"builtin:arithmetic": "pettingllms.envs.arithmetic:generate"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from pettingllms.documents.source import Fix
 
 
 class Severity(StrEnum):
@@ -25,6 +27,7 @@ class Diagnostic:
 
     `path`: the dotted key path, empty where the fault is the file's own.
     `end_column`: exclusive end of the stretch on `line`. `source_line`: that line's text.
+    `fix`: how it can be mended, where that is known.
     """
 
     code: str
@@ -37,3 +40,4 @@ class Diagnostic:
     help: str | None
     end_column: int
     source_line: str
+    fix: Fix | None = field(default=None, compare=False)

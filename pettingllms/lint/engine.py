@@ -15,13 +15,12 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import (
     Draft,
     LoadedExperiment,
-    Typed,
     choose,
     draft_experiment,
     loaded,
-    type_cell,
 )
 from pettingllms.config.shape import written
+from pettingllms.config.typed import Typed, type_cell
 from pettingllms.documents.source import DocumentError, Finding, KeyPath, Place, dotted
 from pettingllms.hiding import forms, replaced
 from pettingllms.lint.diagnostic import Diagnostic, Severity
@@ -57,9 +56,9 @@ class Report:
     draft: Draft | None = None
 
     @property
-    def has_errors(self) -> bool:
-        """True where a run is refused."""
-        return any(found.severity is Severity.ERROR for found in self.diagnostics)
+    def refused(self) -> bool:
+        """True where no run starts: an error, or something that this version cannot do."""
+        return any(RULES[found.code].refuses for found in self.diagnostics)
 
     def exit_code(self, fail_on: Severity = Severity.WARNING) -> int:
         """0 clean, 1 with a diagnostic at or above `fail_on`, 2 where the file could not be read."""
@@ -99,7 +98,7 @@ def check_experiment(
     common = [*draft.findings, *axis_findings(draft.axes)]
     results = [_check_cell(draft, cell, facts) for cell in _cells_to_check(draft)]
     diagnostics = _merged(draft, common, results)
-    if any(found.severity is Severity.ERROR for found in diagnostics):
+    if any(RULES[found.code].refuses for found in diagnostics):
         return Report(diagnostics, draft=draft)
     return Report(diagnostics, _experiment(draft), tuple(_checked(result) for result in results), draft)
 
@@ -275,6 +274,7 @@ def _placed(finding: Finding, place: Place | None, path: str) -> Diagnostic:
         help=finding.help,
         end_column=max(end, span.column + 1),
         source_line=redacted_line(line),
+        fix=finding.fix,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,16 @@ from pettingllms.lint.facts import Facts
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a rule looks at: one typed cell, the tree as it was set, the machine where it is known."""
+    """What a rule looks at: one typed cell, the tree as it was set, the machine where it is known.
+
+    `packages`: where files were mounted. `unchecked`: what a rule could not check, and why, in words.
+    """
 
     config: ExperimentConfig
     data: dict[str, Any]
     facts: Facts | None
+    packages: frozenset[KeyPath] = frozenset()
+    unchecked: set[str] = field(default_factory=set)
 
     def is_set(self, path: KeyPath) -> bool:
         """True where the file or an override sets `path` to something other than null."""
@@ -37,7 +42,12 @@ Check = Callable[[Context], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `reads`: the key paths that it looks at; `check` is None where loading finds the fault."""
+    """One rule.
+
+    `reads`: the key paths that it looks at, `*` for any key of a freely named section; it is run again
+    only where one of them changes. `check` is None where loading finds the fault. `blocks`: no run
+    starts, though the experiment may be right.
+    """
 
     code: str
     name: str
@@ -45,28 +55,37 @@ class Rule:
     reads: tuple[KeyPath, ...]
     page: str
     check: Check | None
+    blocks: bool = False
+
+    @property
+    def refuses(self) -> bool:
+        """True where a run with such a finding does not start."""
+        return self.blocks or self.severity is Severity.ERROR
 
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(code: str, name: str, severity: Severity, reads: Sequence[str]) -> Callable[[Check], Check]:
+def rule(
+    code: str, name: str, severity: Severity, reads: Sequence[str], *, blocks: bool = False
+) -> Callable[[Check], Check]:
     """Register a rule; its docstring becomes its page."""
 
     def register(check: Check) -> Check:
-        _add(Rule(code, name, severity, tuple(tuple(path.split(".")) for path in reads), _page(check), check))
+        paths = tuple(tuple(path.split(".")) for path in reads)
+        _add(Rule(code, name, severity, paths, _page(check), check, blocks))
         return check
 
     return register
 
 
 def loading_rule(
-    code: str, name: str, severity: Severity
+    code: str, name: str, severity: Severity, *, blocks: bool = False
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Register the page of a fault that is found while a file is read and typed."""
 
     def register(description: Callable[[], None]) -> Callable[[], None]:
-        _add(Rule(code, name, severity, (), _page(description), None))
+        _add(Rule(code, name, severity, (), _page(description), None, blocks))
         return description
 
     return register

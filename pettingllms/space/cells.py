@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pettingllms.config.load import Axis
+from pettingllms.config.axes import Axis
 from pettingllms.documents.source import KeyPath
 
 

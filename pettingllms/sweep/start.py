@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.errors import RefusedError
-from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.engine import CheckedCell, Report, check_experiment
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
@@ -38,8 +37,8 @@ def start_training(
     """
     checked = check_experiment(file, overrides, facts=Facts.here(), overlays=overlays)
     _show_diagnostics(checked)
-    if checked.has_errors or checked.experiment is None:
-        return checked.exit_code(Severity.ERROR)
+    if checked.refused or checked.experiment is None:
+        return max(checked.exit_code(), 1)
     experiment = checked.experiment
     config = experiment.config
     said = _require_machine([config], output, study=False)
@@ -69,8 +68,8 @@ def start_sweep(
     """
     checked = check_experiment(file, overrides, facts=Facts.here(), overlays=overlays)
     _show_diagnostics(checked)
-    if checked.has_errors or checked.experiment is None:
-        return checked.exit_code(Severity.ERROR)
+    if checked.refused or checked.experiment is None:
+        return max(checked.exit_code(), 1)
     experiment = checked.experiment
     said = _require_machine([cell.config for cell in checked.cells], output, study=True)
     with StopRequest() as stop:

@@ -30,7 +30,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.load import LoadedExperiment, trial_toml
+from pettingllms.config.load import LoadedExperiment
+from pettingllms.config.trial_file import trial_toml
 from pettingllms.documents.read import is_yaml
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.lint.engine import CheckedCell

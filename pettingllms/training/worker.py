@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_policies
-from pettingllms.config.load import read_trial
+from pettingllms.config.trial_file import read_trial
 from pettingllms.envs import ENVS
 from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError
 from pettingllms.hiding import guard_output

@@ -9,8 +9,8 @@ from pettingllms.compose.compose import compose
 from pettingllms.compose.references import resolve_references
 from pettingllms.compose.special_values import replace_special
 from pettingllms.config.fields import ExperimentSchema
-from pettingllms.config.load import type_cell
 from pettingllms.config.presets import find_preset
+from pettingllms.config.typed import type_cell
 from pettingllms.documents.read import read_document
 from pettingllms.documents.source import dotted
 

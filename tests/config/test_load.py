@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.config.load import Axis, read_trial, trial_toml
+from pettingllms.config.axes import Axis
+from pettingllms.config.trial_file import read_trial, trial_toml
 from pettingllms.documents.source import DocumentError
 from pettingllms.errors import RefusedError
 from pettingllms.lint.engine import check_experiment

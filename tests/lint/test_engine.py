@@ -28,7 +28,7 @@ def test_a_file_without_axes_has_one_cell():
     (cell,) = report.cells
     assert (cell.number, cell.values) == (0, {})
     assert cell.config == report.experiment.config
-    assert not report.has_errors
+    assert not report.refused
     assert report.exit_code(Severity.INFO) == 0
 
 
@@ -165,7 +165,7 @@ def test_any_change_of_a_file_gives_diagnostics_only(changes):
         key, equals, _ = lines[number].partition("=")
         lines[number] = f"{key}= {value}" if equals else value
     report = check("\n".join(lines))
-    assert (report.experiment is None) == report.has_errors
+    assert (report.experiment is None) == report.refused
 
 
 PATHS = st.sampled_from(
@@ -197,4 +197,4 @@ OVERRIDES = st.tuples(SIGNS, PATHS, OPERATORS, VALUES).map("".join) | st.text(ma
 @given(st.lists(OVERRIDES, max_size=3))
 def test_any_override_gives_diagnostics_only(overrides):
     report = check(TEXT, *overrides)
-    assert (report.experiment is None) == report.has_errors
+    assert (report.experiment is None) == report.refused

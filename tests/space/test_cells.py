@@ -2,7 +2,7 @@
 
 import pytest
 
-from pettingllms.config.load import Axis
+from pettingllms.config.axes import Axis
 from pettingllms.space.cells import cell_count, duplicates, expand, label
 
 A, B = ("a",), ("b", "c")

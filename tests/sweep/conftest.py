@@ -8,8 +8,9 @@ import textwrap
 
 import pytest
 
+from pettingllms.config.axes import Axis
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.load import Axis, LoadedExperiment
+from pettingllms.config.load import LoadedExperiment
 from pettingllms.lint.engine import CheckedCell
 from pettingllms.sweep.trial import create_trial
 

@@ -5,7 +5,7 @@ import tomllib
 
 from ruamel.yaml import YAML
 
-from pettingllms.config.load import read_trial
+from pettingllms.config.trial_file import read_trial
 from pettingllms.sweep.trial import create_trial, git_state, yaml_text
 
 

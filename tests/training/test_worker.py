@@ -10,8 +10,8 @@ import pytest
 from scripted_experiment import write_experiment
 
 from pettingllms.config.experiment import SandboxConfig
-from pettingllms.config.load import trial_toml
 from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.trial_file import trial_toml
 from pettingllms.lint.engine import check_experiment
 from pettingllms.training import worker
 from pettingllms.training.stopping import StopFlag
@@ -192,7 +192,7 @@ def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch
     folder.mkdir()
     monkeypatch.setattr(ConfigModel, "__getattribute__", recording)
     report = check_experiment(path)
-    assert not report.has_errors
+    assert not report.refused
     (folder / "trial.toml").write_text(trial_toml(report.experiment.stored))
     launch_argv(report.experiment.config, folder, 1)
     assert worker.main(folder) == 0

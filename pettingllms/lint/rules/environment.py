@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pettingllms.agents import AGENTS
 from pettingllms.config.shape import shape_findings
 from pettingllms.documents.source import Finding
 from pettingllms.envs import DATASETS, ENVS
@@ -22,11 +23,18 @@ def _sets(context: Context) -> Iterator[tuple[str, str]]:
         yield "benchmark", env.benchmark
 
 
-@rule("PLM501", "dataset-not-available", Severity.ERROR, reads=["env.dataset", "env.benchmark"])
+@rule(
+    "PLM501",
+    "dataset-not-available",
+    Severity.WARNING,
+    reads=["env.dataset", "env.benchmark"],
+    blocks=True,
+)
 def dataset_not_available(context: Context) -> Iterator[Finding]:
     """`env.dataset` or `env.benchmark` is not a `builtin:` set.
 
-    Programs that models write for other tasks need the full sandbox, which this version does not have.
+    Programs that models write for other tasks need the full sandbox, which this version does not have:
+    `train` and `sweep run` refuse it.
     """
     for key, name in _sets(context):
         if not name.startswith("builtin:"):
@@ -58,3 +66,27 @@ def environment_options(context: Context) -> Iterator[Finding]:
         options.model_validate(env.options)
     except ValidationError as error:
         yield from shape_findings(error, env.options, options, ("env", "options"))
+
+
+@rule(
+    "PLM504",
+    "environment-not-available",
+    Severity.WARNING,
+    reads=["env.name", "agent_policy_configs.agent_configs"],
+    blocks=True,
+)
+def environment_not_available(context: Context) -> Iterator[Finding]:
+    """An environment or an agent class is documented, and this version does not have it.
+
+    The experiment may be right; `train` and `sweep run` refuse it.
+    """
+    config = context.config
+    if config.env.name in ENVS.announced:
+        message = f"the environment {config.env.name!r} is not available in this version"
+        yield Finding(("env", "name"), message, f"available: {', '.join(ENVS)}")
+    for key, agent in config.agent_policy_configs.agent_configs.items():
+        name = agent.agent or agent.name
+        if name in AGENTS.announced:
+            path = ("agent_policy_configs", "agent_configs", key, "agent" if agent.agent else "name")
+            message = f"the agent class {name!r} is not available in this version"
+            yield Finding(path, message, f"available: {', '.join(AGENTS)}")

@@ -205,7 +205,7 @@ def unknown_policy_list_agent(context: Context) -> Iterator[Finding]:
 def unknown_environment(context: Context) -> Iterator[Finding]:
     """`env.name` is not a registered environment (`KeyError: … not in ENV_CLASS_MAPPING`)."""
     name = context.config.env.name
-    if name not in ENVS:
+    if name not in ENVS and name not in ENVS.announced:
         yield Finding(("env", "name"), f"environment {name!r} not in ENV_CLASS_MAPPING", nearest(name, ENVS))
 
 
@@ -217,7 +217,7 @@ def unknown_agent_class(context: Context) -> Iterator[Finding]:
     """
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         name = agent.agent or agent.name
-        if name not in AGENTS:
+        if name not in AGENTS and name not in AGENTS.announced:
             path = (*CONFIGS, key, "agent" if agent.agent else "name")
             help_text = nearest(name, AGENTS)
             if not agent.agent:

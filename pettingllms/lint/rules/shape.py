@@ -49,11 +49,12 @@ def bad_value() -> None:
     """A value has the right type and is outside its range, or is none of the words allowed."""
 
 
-@loading_rule("PLM007", "not-available", Severity.ERROR)
+@loading_rule("PLM007", "not-available", Severity.WARNING, blocks=True)
 def not_available() -> None:
     """A documented key asks for something that this version cannot do.
 
-    It is refused, because a run that silently did less would give other results than asked for.
+    The experiment may be right, so that this is a warning. `train` and `sweep run` refuse it, because a
+    run that silently did less would give other results than asked for.
     """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pettingllms.config.load import Axis
+from pettingllms.config.axes import Axis
 from pettingllms.config.shape import written
 from pettingllms.documents.source import Finding, dotted
 from pettingllms.lint.diagnostic import Severity

@@ -35,7 +35,7 @@ def main(python):
         print("hydra-core", version("hydra-core"), "| omegaconf", version("omegaconf"))
         compare(
             "cold lint / cold Hydra compose and resolve",
-            [python, "-m", "pettingllms", "lint", str(QUICKSTART)],
+            [python, "-m", "pettingllms", "lint", "--no-cache", str(QUICKSTART)],
             [sys.executable, str(script), folder],
             runs=15,
         )

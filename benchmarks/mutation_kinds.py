@@ -268,7 +268,7 @@ def resources(h, _rng):
 
 def homes(h, _rng):
     for model in h.get("models"):
-        rollout, trainer = f"{ppo(model)}.{ROLLOUT}", f"{ppo(model)}.actor_rollout_ref.trainer"
+        rollout, trainer = f"{ppo(model)}.{ROLLOUT}", f"{ppo(model)}.trainer"
         for key in ("n_gpus_per_node", "n_training_gpus_per_node"):
             yield h.fault("GPU counts that disagree", "PLM302", h.bad(f"{trainer}.{key}", "4"))
         cooler = h.bad(f"{rollout}.temperature", "0.3"), h.mark("training.sample_temperature")

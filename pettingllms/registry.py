@@ -13,9 +13,11 @@ T = TypeVar("T")
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like `word`, or None when nothing is near."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    """Return the known word most like `word`, or the one that it begins; None when nothing is near."""
+    words = list(known)
+    matches = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    longer = [one for one in words if len(word) >= 3 and one.startswith(word)]
+    return matches[0] if matches else longer[0] if len(longer) == 1 else None
 
 
 class Registry(Mapping[str, str], Generic[T]):

@@ -1,9 +1,15 @@
-"""Fixtures of all tests: golden files."""
+"""Fixtures of all tests: golden files, and a cache of their own."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test reads or writes the cache of the person who runs it."""
+    monkeypatch.setenv("PETTINGLLMS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture

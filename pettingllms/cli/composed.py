@@ -30,7 +30,7 @@ def composed(file: Path, overrides: Sequence[str], overlays: Sequence[Path]) -> 
     except DocumentError as error:
         raise typer.Exit(printed(unread(error))) from None
     wrong = [finding for finding in draft.findings if not draft.complete or _of_command_line(finding)]
-    report = Report(diagnose(draft, wrong, {}, {}))
+    report = Report(diagnose(draft, wrong))
     if report.refused:
         raise typer.Exit(printed(report))
     return draft, choose(draft, {axis.path: axis.default for axis in draft.axes})

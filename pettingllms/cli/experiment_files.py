@@ -6,10 +6,10 @@ import logging
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from pettingllms.documents.files import MAX_BYTES
-from pettingllms.documents.read import is_yaml
 
 _log = logging.getLogger(__name__)
 SECTIONS = (
@@ -32,27 +32,42 @@ _YAML_ROOT_KEY = re.compile(rf"^(?:{_NAMES}[ \t]*:(?=\s|\Z)|defaults[ \t]*:\s*[\
 _FORMATS = {".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 
 
-def experiments_in(folder: Path) -> list[Path]:
+def experiments_in(
+    folder: Path,
+    excludes: Callable[[Path], bool] | None = None,
+    onerror: Callable[[OSError], None] | None = None,
+) -> list[Path]:
     """The experiment files below `folder`, in order of name; the other TOML and YAML files are counted aloud.
 
-    Hidden folders are left out.
+    Hidden folders are left out, and what `excludes` says. `onerror` is told of folders that cannot be
+    listed.
     """
     found: list[Path] = []
-    others: Counter[str] = Counter()
-    for parent, folders, names in os.walk(folder):
+    skipped: Counter[str] = Counter()
+    for parent, folders, names in os.walk(folder, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(parent) / name
             kind = _FORMATS.get(file.suffix.lower())
-            if kind is not None and is_experiment(file):
+            if kind is None:
+                continue
+            if excludes is not None and excludes(file):
+                skipped["excluded"] += 1
+            elif is_experiment(file):
                 found.append(file)
-            elif kind is not None:
-                others[kind] += 1
-    if others or not found:
-        skipped = [f"{count} other {kind} file{'s' * (count != 1)}" for kind, count in sorted(others.items())]
-        words = " and ".join(skipped) or "no other TOML or YAML file"
+            else:
+                skipped[f"other {kind}"] += 1
+    if skipped or not found:
+        parts = [
+            f"{n} {kind} file{'s' * (n != 1)}" for kind, n in sorted(skipped.items(), key=_last_excluded)
+        ]
+        words = " and ".join(parts) or "no other TOML or YAML file"
         _log.info("%s: %d experiment%s, %s skipped", folder, len(found), "s" * (len(found) != 1), words)
     return found
+
+
+def _last_excluded(row: tuple[str, int]) -> tuple[bool, str]:
+    return row[0] == "excluded", row[0]
 
 
 def is_experiment(file: Path) -> bool:
@@ -62,6 +77,8 @@ def is_experiment(file: Path) -> bool:
     that cannot be read counts as one: the check says why. One that says by `# @package` where it
     is mounted is a part of experiments, and none itself.
     """
+    from pettingllms.documents.read import is_yaml
+
     if not file.is_file():
         # A pipe may never begin, and is no file of a project.
         return False

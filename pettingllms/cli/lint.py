@@ -1,29 +1,22 @@
-"""`pettingllms lint`: check files, folders or stdin."""
+"""`pettingllms lint`: check files, folders or stdin; this module reads the arguments."""
 
 from __future__ import annotations
 
-import logging
-import re
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pettingllms.cli.arguments import Overlays, Sets
-from pettingllms.cli.experiment_files import experiments_in
+from pettingllms.cli.lint_request import LintRequest
 from pettingllms.errors import UsageError
-from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.diagnostic import Severity
 
-STDIN = Path("<stdin>")
-_YAML = re.compile(r"\A(?:[ \t]*(?:#[^\n]*)?\r?\n|---[ \t]*\r?\n)*[\w\"'-]+[ \t]*:(?:\s|\Z)")
-"""What standard input begins with where it is YAML: a first key that is followed by a colon."""
-Format = Literal["text", "concise", "json"]
+Format = Literal["text", "concise", "json", "github", "sarif", "gitlab", "junit"]
 FailOn = Literal["error", "warning", "info"]
-_log = logging.getLogger(__name__)
 
 
-def lint(
+def lint(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -34,88 +27,124 @@ def lint(
     ],
     sets: Sets = None,
     overlays: Overlays = None,
-    output_format: Annotated[Format, typer.Option("--format", help="Form of the output.")] = "text",
-    fail_on: Annotated[FailOn, typer.Option(help="Least severity that gives exit code 1.")] = "warning",
-    here: Annotated[bool, typer.Option("--here", help="Check against this machine too.")] = False,
+    output_format: Annotated[Format, typer.Option("--format", help="Form of the report.")] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the report to a file, not to stdout.", show_default=False),
+    ] = None,
+    fail_on: Annotated[
+        FailOn | None,
+        typer.Option(help="Least severity that gives exit code 1; warning by default.", show_default=False),
+    ] = None,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Findings give exit code 0.")] = False,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Print how often each code was found.")
+    ] = False,
     select: Annotated[
-        list[str] | None, typer.Option(metavar="CODES", help="Only codes with these beginnings.")
+        list[str] | None,
+        typer.Option(metavar="CODES", help="Only codes with these beginnings.", show_default=False),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="CODES", help="No codes with these beginnings.")
+        list[str] | None,
+        typer.Option(metavar="CODES", help="No codes with these beginnings.", show_default=False),
     ] = None,
+    here: Annotated[bool, typer.Option("--here", help="Check against this machine too.")] = False,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FACTS", help="Check against a machine such as gpus=8; repeatable.", show_default=False
+        ),
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
+    unsafe_fixes: Annotated[
+        bool, typer.Option("--unsafe-fixes", help="With --fix or --diff: also what may change the meaning.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Print what --fix would change, and write nothing.")
+    ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Leave out the findings that it lists.", show_default=False),
+    ] = None,
+    write_baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all findings as known ones.", show_default=False),
+    ] = None,
+    stdin_filename: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NAME", help="What - is called: its format and folder follow.", show_default=False
+        ),
+    ] = None,
+    skip_others: Annotated[
+        bool, typer.Option("--skip-others", help="Leave out named files that are no experiments.")
+    ] = False,
+    drop_invalid: Annotated[
+        bool, typer.Option("--drop-invalid", help="Cells of a sweep with an error are only told.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes; as many as pay by default.", show_default=False),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Check everything anew.")] = False,
 ) -> None:
-    """Check experiment files, and every cell of their sweeps, against the schema and the rules."""
-    from pettingllms.lint.engine import check_experiment
-    from pettingllms.lint.facts import Facts
+    """Check experiment files, and every cell of their sweeps, against the schema and the rules.
 
-    selected, ignored = _codes(select), _codes(ignore)
-    facts = Facts.here() if here else None
-    reports = []
-    for path, text in read_paths(paths):
-        report = check_experiment(path, sets or (), facts=facts, text=text, overlays=overlays or ())
-        reports.append(report.filtered(selected, ignored))
-    diagnostics = [found for report in reports for found in report.diagnostics]
-    typer.echo(_formatted(diagnostics, output_format), nl=False)
-    _log.info("%s", summary(len(reports), [found.severity for found in diagnostics]))
-    raise typer.Exit(max((report.exit_code(Severity(fail_on)) for report in reports), default=0))
+    What the command line leaves out may stand in [tool.pettingllms.lint] of pyproject.toml.
+    """
+    from pettingllms.cli.lint_run import run_lint
+
+    if here and assume:
+        raise UsageError("--here and --assume exclude each other", help="name one machine")
+    if unsafe_fixes and not (fix or diff):
+        raise UsageError("--unsafe-fixes does nothing alone", help="write --fix or --diff with it")
+    if (fix or diff) and (sets or overlays):
+        raise UsageError(
+            "fixes are made in the file as it stands", help="leave out --set and --with, or --fix and --diff"
+        )
+    from_stdin = any(str(path) == "-" for path in paths)
+    if (fix or diff) and from_stdin:
+        raise UsageError("standard input cannot be fixed", help="name the file")
+    if stdin_filename is not None and not from_stdin:
+        raise UsageError("--stdin-filename names what - reads, and there is no -", help="add -")
+    request = LintRequest(
+        paths=tuple(paths),
+        overrides=tuple(sets or ()),
+        overlays=tuple(overlays or ()),
+        output_format=output_format,
+        output=output,
+        fail_on=None if fail_on is None else Severity(fail_on),
+        exit_zero=exit_zero,
+        statistics=statistics,
+        select=_codes(select),
+        ignore=_codes(ignore),
+        here=here,
+        assume=",".join(assume or ()),
+        fix=fix and not diff,
+        unsafe_fixes=unsafe_fixes,
+        diff=diff,
+        baseline=baseline,
+        write_baseline=write_baseline,
+        stdin_name=stdin_filename,
+        skip_others=skip_others,
+        drop_invalid=drop_invalid,
+        jobs=jobs,
+        cached=not no_cache,
+    )
+    raise typer.Exit(run_lint(request))
 
 
-def _formatted(diagnostics: list[Diagnostic], output_format: Format) -> str:
-    from pettingllms.lint.formats import FORMATTERS
-    from pettingllms.lint.formats.text import format_coloured, wants_colour
-
-    if output_format == "text" and wants_colour(sys.stdout):
-        return format_coloured(diagnostics)
-    return FORMATTERS.load(output_format)(diagnostics)
-
-
-def _codes(words: list[str] | None) -> list[str]:
+def _codes(words: list[str] | None) -> tuple[str, ...]:
     """The code prefixes of options that may be repeated or hold commas.
 
     Raises UsageError for one that no rule starts with: a typo would switch the linter off.
     """
-    from pettingllms.lint.rule import RULES
-
     codes = [code.strip().upper() for word in words or () for code in word.split(",") if code.strip()]
-    for code in codes:
-        if not any(known.startswith(code) for known in RULES):
-            raise UsageError(f"no rule's code starts with {code}", help="`pettingllms rule` lists them")
-    return codes
+    if codes:
+        import pettingllms.lint.rules  # noqa: F401 - fills RULES
+        from pettingllms.lint.rule import RULES
 
-
-def summary(files: int, severities: list[Severity]) -> str:
-    """One line: how many files, how many diagnostics of each severity."""
-    counted = f"{files} file{'s' * (files != 1)} checked"
-    if not severities:
-        return f"{counted}, nothing found"
-    parts = [
-        f"{severities.count(severity)} {severity}{'s' * (severities.count(severity) != 1)}"
-        for severity in Severity
-        if severity in severities
-    ]
-    return f"{counted}: {', '.join(parts)}"
-
-
-def read_paths(paths: list[Path]) -> list[tuple[Path, str | None]]:
-    """The files to check; a text where it is not read from the path."""
-    files: list[tuple[Path, str | None]] = []
-    for path in paths:
-        if str(path) == "-":
-            text = _stdin()
-            files.append((STDIN.with_suffix(".yaml") if _YAML.search(text) else STDIN, text))
-        elif path.is_dir():
-            files += [(file, None) for file in experiments_in(path)]
-        else:
-            files.append((path, None))
-    return files
-
-
-def _stdin() -> str:
-    from pettingllms.documents.files import decode, read_stdin
-    from pettingllms.documents.source import DocumentError
-    from pettingllms.errors import RefusedError
-
-    try:
-        return decode(read_stdin(STDIN), STDIN)
-    except DocumentError as error:
-        raise RefusedError(f"{STDIN}: {error}", help=error.help) from None
+        for code in codes:
+            if not any(known.startswith(code) for known in RULES):
+                raise UsageError(f"no rule's code starts with {code}", help="`pettingllms rule` lists them")
+    return tuple(codes)

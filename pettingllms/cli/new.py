@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 _log = logging.getLogger(__name__)
 _SCHEMA_LINE = "#:schema "
+_SCHEMA_ID = '"urn:pettingllms:schema:experiment"'
 
 
 def new(
@@ -61,18 +63,30 @@ def copied(preset: Path, target: Path) -> str:
 
     if target.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{target}: the format is not clear", help="name a .toml or .yaml file")
-    text = standalone(preset.read_text(encoding="utf-8"))
-    return text if target.suffix.lower() == ".toml" else _as_yaml(text, preset)
+    text, schema = standalone(preset.read_text(encoding="utf-8")), schema_path(target)
+    if target.suffix.lower() == ".toml":
+        return (f"#:schema {schema}\n" if schema else "") + text
+    return (f"# yaml-language-server: $schema={schema}\n" if schema else "") + _as_yaml(text, preset)
 
 
 def standalone(text: str) -> str:
     """The TOML text of a preset for any folder.
 
-    What it includes is found by name instead of beside it, and the line that names the schema
-    by a path is left out.
+    What it includes is found by name instead of beside it, and the line that leads to the schema
+    from the preset's own folder is left out.
     """
     lines = [line for line in text.splitlines(keepends=True) if not line.startswith(_SCHEMA_LINE)]
     return "".join(lines).replace('"../', '"')
+
+
+def schema_path(target: Path) -> str | None:
+    """The way from the folder of `target` to a schema that `schema --write schemas` put in or above it."""
+    for folder in target.absolute().parents:
+        schema = folder / "schemas" / "experiment.schema.json"
+        if schema.is_file() and _SCHEMA_ID in schema.read_text(encoding="utf-8", errors="replace"):
+            way = Path(os.path.relpath(schema, target.absolute().parent)).as_posix()
+            return way if way.startswith("../") else f"./{way}"
+    return None
 
 
 def _as_yaml(text: str, preset: Path) -> str:

@@ -8,7 +8,10 @@ import typer
 
 
 def rule(
-    code: Annotated[str | None, typer.Argument(help="A code such as PLM101.", show_default=False)] = None,
+    code: Annotated[
+        str | None,
+        typer.Argument(help="A code such as PLM101, or the rule's name.", show_default=False),
+    ] = None,
 ) -> None:
     """Print the page of one rule; without a code, the list of all."""
     import pettingllms.lint.rules  # noqa: F401 - fills RULES
@@ -20,9 +23,10 @@ def rule(
         rows = sorted(RULES.values(), key=lambda found: found.code)
         typer.echo("\n".join(f"{row.code}  {row.severity:<8} {row.name}" for row in rows))
         return
-    wanted = code.upper()
+    names = {found.name: found.code for found in RULES.values()}
+    wanted = names.get(code.lower(), code.upper())
     if wanted not in RULES:
-        near = closest(wanted, RULES)
+        near = closest(wanted, RULES) or closest(code.lower(), names)
         raise UsageError(f"there is no rule {code!r}", help=f"did you mean {near}?" if near else None)
     found = RULES[wanted]
     typer.echo(f"{found.code} {found.name} ({found.severity})\n\n{found.page}")

@@ -12,6 +12,7 @@ import typer
 from pettingllms.cli.arguments import File, Overlays, Sets, Words
 
 if TYPE_CHECKING:
+    from pettingllms.compose.resolution import Resolution
     from pettingllms.documents.source import DocumentError, Finding
 
 Form = Literal["toml", "yaml", "json"]
@@ -38,6 +39,7 @@ def show(
     keys that look like secrets are left out.
     """
     from pettingllms.compose.secrets import redacted
+    from pettingllms.compose.tree import MISSING, get
     from pettingllms.compose.untyped import read_untyped
     from pettingllms.config.on_demand import SchemaOnDemand
     from pettingllms.documents.source import DocumentError
@@ -49,11 +51,22 @@ def show(
     except DocumentError as error:
         raise typer.Exit(_complain_unread(error)) from None
     if found.composition.complete:
-        data = found.resolution.data if resolved else found.composition.tree.data
-        tree = redacted(data, found.resolution if resolved else None)
+        resolution = found.resolution
+        if resolved and get(found.composition.tree.data, ("sweep", "space")) is not MISSING:
+            resolution = _with_space(file, overrides, overlays or ())
+        data = resolution.data if resolved else found.composition.tree.data
+        tree = redacted(data, resolution if resolved else None)
         with in_the_open():
             typer.echo(_written(tree, "json" if json else form), nl=False)
     raise typer.Exit(_complain(found.findings, file, overrides, overlays or ()))
+
+
+def _with_space(file: Path, overrides: list[str], overlays: Sequence[Path]) -> Resolution:
+    """The experiment with the axes of `[sweep.space]` in their places, at their defaults."""
+    from pettingllms.config.load import choose, draft_experiment
+
+    draft = draft_experiment(file, overrides, overlays=overlays)
+    return choose(draft, {axis.path: axis.default for axis in draft.axes})
 
 
 def _written(tree: dict[str, Any], form: Form) -> str:
@@ -85,7 +98,7 @@ def _complain(findings: Sequence[Finding], file: Path, overrides: list[str], ove
     from pettingllms.lint.engine import Report, diagnose
 
     draft = draft_experiment(file, overrides, overlays=overlays)
-    found = diagnose(draft, findings, {}, {})
+    found = diagnose(draft, findings)
     return printed(Report(tuple(one for one in found if one.severity is Severity.ERROR)))
 
 

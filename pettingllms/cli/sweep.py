@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -17,7 +18,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-NOT_AVAILABLE = ("plan", "status", "retry", "best", "export", "worker")
+NOT_AVAILABLE = ("status", "retry", "best", "export", "worker")
+
+
+DropInvalid = Annotated[
+    bool, typer.Option("--drop-invalid", help="Leave out cells that cannot run instead of refusing all.")
+]
 
 
 @app.command()
@@ -28,12 +34,29 @@ def run(
     overlays: Overlays = None,
     output: Output = Path("outputs"),
     json: Json = False,
+    drop_invalid: DropInvalid = False,
 ) -> None:
     """Run every combination of the swept values and show the best."""
-    from pettingllms.sweep.start import start_sweep
+    from pettingllms.sweep.start import Asked, start_sweep
 
-    overrides = [*(sets or []), *(words or [])]
-    raise typer.Exit(start_sweep(file, overrides, output, as_json=json, overlays=overlays or ()))
+    asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()), drop_invalid)
+    raise typer.Exit(start_sweep(asked, output, as_json=json))
+
+
+@app.command()
+def plan(
+    file: File,
+    words: Words = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
+    json: Json = False,
+    drop_invalid: DropInvalid = False,
+) -> None:
+    """Print every cell with what differs in it, and why some cannot run; start nothing."""
+    from pettingllms.sweep.start import Asked, show_sweep_plan
+
+    asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()), drop_invalid)
+    raise typer.Exit(show_sweep_plan(asked, as_json=json))
 
 
 def _refuse(context: typer.Context) -> None:

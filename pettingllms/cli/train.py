@@ -22,7 +22,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Run one trial of an experiment, each swept value at its default."""
-    from pettingllms.sweep.start import start_training
+    from pettingllms.sweep.start import Asked, start_training
 
-    overrides = [*(sets or []), *(words or [])]
-    raise typer.Exit(start_training(file, overrides, output, as_json=json, overlays=overlays or ()))
+    asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()))
+    raise typer.Exit(start_training(asked, output, as_json=json))

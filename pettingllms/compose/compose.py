@@ -37,13 +37,14 @@ MAX_FILES = 200
 class Composition:
     """What became of a file. `complete` is False where an included file is missing or unreadable.
 
-    `documents`: every file that was read, the main file first.
+    `documents`: every file that was read, the main file first. `packages`: where files were mounted.
     """
 
     tree: Tree
     findings: list[Finding]
     documents: tuple[Document, ...]
     complete: bool
+    packages: frozenset[KeyPath] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def compose(
     values, unknown = choices.settled()
     refused = [choices.advised(finding) for finding in apply_overrides(tree, values, schema)]
     findings = [*composer.findings, *unknown, *refused]
-    return Composition(tree, findings, tuple(composer.documents.values()), composer.complete)
+    packages = frozenset(tuple(node.package.split(".")) for node in nodes if node.package)
+    return Composition(tree, findings, tuple(composer.documents.values()), composer.complete, packages)
 
 
 def locate(path: Path) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from pettingllms.compose.references import UNKNOWN_REFERENCE
 from pettingllms.compose.resolution import Fallback, Resolution
 from pettingllms.compose.tree import MISSING, Tree, get
-from pettingllms.documents.source import Finding, KeyPath, dotted
+from pettingllms.documents.source import Change, Finding, Fix, KeyPath, dotted
 
 FELL_BACK, ABSOLUTE = "PLM209", "PLM210"
 
@@ -22,7 +23,10 @@ def mounted_findings(tree: Tree, resolution: Resolution) -> list[Finding]:
     for finding in resolution.findings:
         own = _own(tree, finding.path, misses[finding.path]) if finding.path in misses else None
         if finding.code == UNKNOWN_REFERENCE and own is not None:
-            findings.append(dataclasses.replace(finding, help=_advice(tree, finding.path, own)))
+            fix = _relative(tree, finding.path, misses[finding.path], own)
+            findings.append(
+                dataclasses.replace(finding, help=_advice(tree, finding.path, own), fix=fix or finding.fix)
+            )
         else:
             findings.append(finding)
     return [*findings, *(_fallback(tree, fallback) for fallback in resolution.fallbacks)]
@@ -45,7 +49,8 @@ def _fallback(tree: Tree, fallback: Fallback) -> Finding:
     if own is None:
         return Finding(path, message, help=f"set {dotted(key)}, or write the value", code=FELL_BACK)
     message = f"{message}, although this file sets {dotted(key)}"
-    return Finding(path, message, help=_advice(tree, path, own), code=ABSOLUTE)
+    fix = _relative(tree, path, key, own)
+    return Finding(path, message, help=_advice(tree, path, own), code=ABSOLUTE, fix=fix)
 
 
 def _own(tree: Tree, path: KeyPath, key: KeyPath) -> KeyPath | None:
@@ -65,3 +70,14 @@ def _advice(tree: Tree, path: KeyPath, own: KeyPath) -> str:
         f"absolute references start at the root, and this file lies at {where}: "
         f"write the key as `{relative_reference(path, own)}`"
     )
+
+
+def _relative(tree: Tree, path: KeyPath, key: KeyPath, own: KeyPath) -> Fix | None:
+    """The fix that has the text at `path` refer to `own`; None where `key` does not stand in it once."""
+    text, words = get(tree.data, path), re.escape(dotted(key))
+    places = list(re.finditer(rf"(?<=[{{:]){words}(?=[}},])", text)) if isinstance(text, str) else []
+    if len(places) != 1:
+        return None
+    start, end = places[0].span()
+    value = f"{text[:start]}{relative_reference(path, own)}{text[end:]}"
+    return Fix("refer to the key of this file", (Change("set", path, value),), safe=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from pettingllms.compose.expressions import Call, Expression, Items, Joined, Literal, Pairs, Reference
@@ -53,6 +54,7 @@ _TOKENS = (_FLOAT, _INTEGER, _NAME, _OTHER)
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
+@lru_cache(maxsize=4096)
 def parse_text(text: str) -> Expression:
     """Read a whole value: one reference or call by itself, else a joined text. Raises GrammarError."""
     return _Reader(text).text(None)
@@ -60,8 +62,7 @@ def parse_text(text: str) -> Expression:
 
 def parse_element(text: str) -> Expression:
     """Read one argument by itself, as `oc.decode` does. Raises GrammarError."""
-    reader = _Reader(text)
-    element = reader.element()
+    element = (reader := _Reader(text)).element()
     if reader.position < len(text):
         raise reader.unexpected()
     return element
@@ -82,8 +83,7 @@ class _Reader:
 
     def match(self, pattern: re.Pattern[str]) -> str | None:
         """Take what `pattern` matches here; None where it does not."""
-        found = pattern.match(self.source, self.position)
-        if found is None:
+        if (found := pattern.match(self.source, self.position)) is None:
             return None
         self.position = found.end()
         return found[0]

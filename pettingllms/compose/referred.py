@@ -15,12 +15,12 @@ def referred(expression: Expression, path: KeyPath) -> Iterator[tuple[str, KeyPa
     A key is an absolute path, an environment variable its name. References inside of others come
     before them; one whose own name depends on another is left out.
     """
-    for inner in _inside(expression):
+    for inner in inside(expression):
         yield from referred(inner, path)
     if isinstance(expression, Reference) and all(isinstance(part, str) for part in expression.parts):
         yield expression.text, absolute("".join(map(str, expression.parts)), path)
     elif isinstance(expression, Call) and expression.arguments:
-        first = _constant(expression.arguments[0])
+        first = constant(expression.arguments[0])
         if first is not None and expression.name == ("oc", "env"):
             yield expression.text, first
         elif first is not None and expression.name == ("oc", "select"):
@@ -34,7 +34,8 @@ def absolute(key: str, path: KeyPath) -> KeyPath:
     return (*path[: max(len(path) - dots, 0)], *keys) if dots else keys
 
 
-def _inside(expression: Expression) -> list[Expression]:
+def inside(expression: Expression) -> list[Expression]:
+    """The expressions that one is made of."""
     if isinstance(expression, Pairs):
         return [item for _, item in expression.pairs]
     if isinstance(expression, Items):
@@ -46,7 +47,7 @@ def _inside(expression: Expression) -> list[Expression]:
     return []
 
 
-def _constant(expression: Expression) -> str | None:
+def constant(expression: Expression) -> str | None:
     """The text of an argument that holds no reference."""
     pieces = expression.parts if isinstance(expression, Joined) else (expression,)
     texts = [str(piece.value) for piece in pieces if isinstance(piece, Literal)]

@@ -32,7 +32,7 @@ class EnvConfig(ConfigModel):
     max_turns: int = Field(2, ge=1)
     """Number of turns of an episode; what one turn is says `turn_unit`."""
     turn_unit: Annotated[Literal["agent", "round"], Only("agent")] = "agent"
-    """What `max_turns` counts: one agent acting once, or every agent of `turn_order` acting once."""
+    """What `max_turns` counts. `agent`: one agent acting once; `round`: all of `turn_order` acting once."""
     resolve: bool = False
     """True: an episode ends early when the environment's own check says solved."""
     multi_modal: Annotated[bool, Only(False)] = False

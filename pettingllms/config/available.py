@@ -45,4 +45,5 @@ def refused_finding(path: KeyPath, values: tuple[Any, ...] | None, data: dict[st
         return Finding(path, message, help=f"remove {name}", at_key=True, code=NOT_AVAILABLE)
     message = f"{name} = {written(get(data, path))} is not available in this version"
     shown = [written(value) for value in values if value is not None]
-    return Finding(path, message, help=f"available: {', '.join(shown)}", code=NOT_AVAILABLE)
+    help_text = f"available: {', '.join(shown)}" if shown else f"remove {name}"
+    return Finding(path, message, help=help_text, code=NOT_AVAILABLE)

@@ -18,6 +18,9 @@ from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.config.training import TrainingConfig
 
+FORMAT = 1
+"""The version of the file format that this package reads."""
+
 
 class LaunchConfig(ConfigModel):
     """How a trial's process is started."""
@@ -38,14 +41,15 @@ class SandboxConfig(ConfigModel):
 class ExperimentConfig(ConfigModel):
     """One experiment: models, agents, who speaks when, the task, the trainer's numbers, the sweep."""
 
-    format: Annotated[int, Only(1)] = 1
+    format: int = Field(FORMAT, ge=1)
     """Version of this file format."""
     defaults: list[str | dict[str, str | list[str] | None]] = Field(default_factory=list)
     """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
     plugins: Annotated[list[str], Only()] = Field(default_factory=list)
     """Files or modules with own environments and agents."""
     specialization: Annotated[Literal["prompt", "lora", "full"], Only("lora")] = "lora"
-    """How agents differ: optimised prompts, one adapter per policy, or full weights per policy."""
+    """How agents differ. `prompt`: by optimised prompts, the weights stay as they are; `lora`: by one adapter
+    per policy on frozen base weights; `full`: by all weights of each policy."""
     lora_rank: int = Field(16, ge=1)
     """Rank of the adapters."""
     lora_alpha: float = Field(32, gt=0)

@@ -30,16 +30,15 @@ MANY = 12
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
 
 
-def alternatives(annotation: Any) -> Iterator[Any]:
+@lru_cache(maxsize=1024)
+def alternatives(annotation: Any) -> tuple[Any, ...]:
     """The plain types that `annotation` allows, unions taken apart and marks removed."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from alternatives(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType):
-        for part in get_args(annotation):
-            yield from alternatives(part)
-    else:
-        yield annotation
+        return alternatives(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return tuple(found for part in get_args(annotation) for found in alternatives(part))
+    return (annotation,)
 
 
 def is_section(annotation: Any) -> bool:
@@ -47,6 +46,7 @@ def is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, ConfigModel)
 
 
+@lru_cache(maxsize=4096)
 def step(annotation: Any, key: str | int) -> Any:
     """The type at `key` of a value of type `annotation`; None where there is no such key."""
     for option in alternatives(annotation):

@@ -17,6 +17,9 @@ from pettingllms.types import TokenSampling
 
 V = TypeVar("V")
 
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Values that vLLM takes as `max_lora_rank`."""
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyPlan:
@@ -79,6 +82,28 @@ def plan_policies(config: ExperimentConfig) -> dict[str, PolicyPlan]:
     return plans
 
 
+def lora_rank(config: ExperimentConfig, model: ModelConfig) -> int:
+    """The rank of the adapter of a policy whose entry in `models` is `model`."""
+    own = model.ppo_trainer_config.actor_rollout_ref.model.lora_rank
+    return first_set(own, config.training.lora_rank, config.lora_rank)
+
+
+def sequence_lengths(config: ExperimentConfig, model: ModelConfig) -> tuple[int, int]:
+    """The longest prompt and the longest response of a policy, in tokens."""
+    ppo, training = model.ppo_trainer_config, config.training
+    rollout = ppo.actor_rollout_ref.rollout
+    return (
+        first_set(rollout.prompt_length, ppo.data.max_prompt_length, training.max_prompt_length),
+        first_set(rollout.response_length, ppo.data.max_response_length, training.max_response_length),
+    )
+
+
+def lora_serving(config: ExperimentConfig, model: ModelConfig) -> str:
+    """How the adapter of a policy is served: `adapter` or `merged`."""
+    said = model.ppo_trainer_config.actor_rollout_ref.rollout.lora_serving
+    return said if said != "auto" else ("adapter" if config.training.device == "cuda" else "merged")
+
+
 def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) -> PolicyPlan:
     training, ppo = config.training, model.ppo_trainer_config
     weights, rollout, actor = (
@@ -87,22 +112,18 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         ppo.actor_rollout_ref.actor,
     )
     cuda = training.device == "cuda"
-    serving = rollout.lora_serving
+    prompt, response = sequence_lengths(config, model)
     return PolicyPlan(
         name=name,
         path=first_set(weights.path, model.path, path),
-        lora_rank=first_set(weights.lora_rank, training.lora_rank, config.lora_rank),
+        lora_rank=lora_rank(config, model),
         lora_alpha=first_set(weights.lora_alpha, training.lora_alpha, config.lora_alpha),
         target_modules=weights.target_modules,
         temperature=first_set(rollout.temperature, training.sample_temperature),
-        max_prompt_length=first_set(
-            rollout.prompt_length, ppo.data.max_prompt_length, training.max_prompt_length
-        ),
-        max_response_length=first_set(
-            rollout.response_length, ppo.data.max_response_length, training.max_response_length
-        ),
+        max_prompt_length=prompt,
+        max_response_length=response,
         model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
-        lora_serving=serving if serving != "auto" else ("adapter" if cuda else "merged"),
+        lora_serving=lora_serving(config, model),
         engine_dtype=rollout.dtype if rollout.dtype != "auto" else ("bfloat16" if cuda else "float32"),
         token_budget=first_set(actor.ppo_max_token_len_per_gpu, 8192 if cuda else 512),
         rollout=rollout,

@@ -2,80 +2,86 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import alternatives, is_section
 from pettingllms.config.model import ConfigModel
+from pettingllms.config.ppo import PpoTrainerConfig
+from pettingllms.config.schema_words import (
+    attribute_docstrings,
+    class_docstring,
+    described,
+    meanings,
+    title,
+)
+from pettingllms.config.schema_written import Schema, WrittenForms, with_meanings
+from pettingllms.config.sweep import AXES, SweepConfig
+from pettingllms.documents.atomic import write_text
+from pettingllms.errors import UsageError
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-REFERENCE = {"$ref": "#/definitions/reference"}
-NULL = {"$ref": "#/definitions/null"}
-SWEEP = {"$ref": "#/definitions/sweep"}
-SPECIAL: dict[str, Any] = {
-    "reference": {
-        "type": "string",
-        "pattern": "^.*\\$\\{",
-        "description": "A reference such as ${training.seed}, alone or inside a longer text.",
-    },
-    "null": {
-        "type": "object",
-        "description": "The absent value.",
-        "properties": {"null": {"const": True}},
-        "required": ["null"],
-        "additionalProperties": False,
-    },
-    "sweep": {
-        "type": "object",
-        "description": "A swept value: every value of `values` is tried; `default` is what a plain run uses.",
-        "properties": {
-            "sweep": {"const": "choice", "description": "Kind of axis."},
-            "values": {"type": "array", "minItems": 1, "description": "The values tried."},
-            "default": {"description": "The value that a plain `train` uses; one of `values`."},
-        },
-        "required": ["sweep", "values", "default"],
-        "additionalProperties": False,
-    },
-}
+WIDTH = 110
+NEVER_SWEPT = ("format", "defaults", "sweep")
 
 
-def experiment_schema() -> dict[str, Any]:
-    """The schema of files as written: each value is itself, a reference, null where allowed, or swept."""
-    plain = resolved_schema()
-    definitions = {name: _with_special(model) for name, model in plain["definitions"].items()}
-    root = _with_special({key: value for key, value in plain.items() if key != "definitions"})
-    title = {"$schema": DRAFT, "title": "PettingLLMs experiment"}
-    return {**root, **title, "definitions": {**dict(sorted(definitions.items())), **SPECIAL}}
-
-
-def resolved_schema() -> dict[str, Any]:
+def resolved_schema() -> Schema:
     """The strict schema of a resolved tree: values only."""
-    generated = ExperimentConfig.model_json_schema(ref_template="#/definitions/{model}")
-    models = {model.__name__: model for model in models_of(ExperimentConfig)}
-    definitions = {
-        name: _described(_cleaned(schema), models[name]) for name, schema in generated.pop("$defs").items()
-    }
-    root = _described(_cleaned(generated), ExperimentConfig)
-    title = {"$schema": DRAFT, "title": "PettingLLMs resolved experiment"}
-    return {**title, **root, "definitions": dict(sorted(definitions.items()))}
+    root, definitions = _sections(ExperimentConfig)
+    return {**_head("resolved", "PettingLLMs resolved experiment"), **root, "definitions": definitions}
 
 
-SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+def experiment_schema() -> Schema:
+    """The schema of files as written: each value is itself, a reference, null where allowed, or swept.
+
+    No section demands keys: another file of the `defaults` list may give them.
+    """
+    return _written(ExperimentConfig, "experiment", "PettingLLMs experiment")
+
+
+def fragment_schema() -> Schema:
+    """The schema of trainer fragments, which experiments mount at a `ppo_trainer_config`."""
+    own = _written(PpoTrainerConfig, "fragment", "PettingLLMs trainer fragment")
+    experiment = experiment_schema()
+    files = {key: experiment["properties"][key] for key in ("format", "defaults")}
+    return {**own, "properties": {**files, **own["properties"]}}
+
+
+SCHEMAS: dict[str, Callable[[], Schema]] = {
     "experiment": experiment_schema,
+    "fragment": fragment_schema,
     "resolved": resolved_schema,
 }
 
 
-def as_text(schema: dict[str, Any]) -> str:
-    """Return `schema` as the file holds it."""
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+def as_text(schema: Schema) -> str:
+    """Return `schema` as the file holds it: what fits on a line is one."""
+    return _text(schema, "", 0) + "\n"
+
+
+def write_schemas(
+    folder: Path, names: Iterable[str] = tuple(SCHEMAS), *, check: bool = False
+) -> Iterator[tuple[Path, bool]]:
+    """Write the schemas `names` into `folder`, which is made if need be; yield each file, and if it differed.
+
+    `check`: nothing is written. Raises UsageError where nothing can be read or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", help="name a folder for the schemas")
+    if not check:
+        _make(folder)
+    for name in names:
+        path, raw = folder / f"{name}.schema.json", as_text(SCHEMAS[name]()).encode()
+        differs = _current(path) != raw
+        if differs and not check:
+            write_text(path, raw, force=True)
+        yield path, differs
 
 
 def models_of(annotation: Any) -> Iterator[type[ConfigModel]]:
@@ -90,32 +96,45 @@ def models_of(annotation: Any) -> Iterator[type[ConfigModel]]:
                 yield from models_of(part)
 
 
-def attribute_docstrings(model: type[ConfigModel]) -> dict[str, str]:
-    """The text under each field of `model`, read from its source."""
-    body = ast.parse(inspect.getsource(model)).body[0]
-    found: dict[str, str] = {}
-    statements = body.body if isinstance(body, ast.ClassDef) else []
-    for field, text in pairwise(statements):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-            and isinstance(text.value.value, str)
-        ):
-            found[field.target.id] = inspect.cleandoc(text.value.value)
-    return found
+def _head(name: str, words: str) -> Schema:
+    return {"$schema": DRAFT, "$id": f"urn:pettingllms:schema:{name}", "title": words}
 
 
-def _described(schema: dict[str, Any], model: type[ConfigModel]) -> dict[str, Any]:
+def _sections(root: type[ConfigModel]) -> tuple[Schema, dict[str, Schema]]:
+    """The schema of a resolved `root`, and those of the sections below it, by the names of their types."""
+    generated = root.model_json_schema(ref_template="#/definitions/{model}")
+    models = {model.__name__: model for model in models_of(root)}
+    below = generated.pop("$defs", {})
+    definitions = {name: _described(_cleaned(schema), models[name]) for name, schema in sorted(below.items())}
+    return _described(_cleaned(generated), root), definitions
+
+
+def _described(schema: Schema, model: type[ConfigModel]) -> Schema:
     texts = attribute_docstrings(model)
     properties = {
-        key: {"description": texts[key], **_beside(value)} for key, value in schema["properties"].items()
+        key: _key(key, value, texts[key], model.model_fields[key])
+        for key, value in schema["properties"].items()
     }
-    return {**schema, "description": inspect.cleandoc(model.__doc__ or ""), "properties": properties}
+    return {"description": class_docstring(model), **schema, "properties": properties}
 
 
-def _beside(schema: dict[str, Any]) -> dict[str, Any]:
+def _key(key: str, schema: Schema, text: str, field: FieldInfo) -> Schema:
+    words = {"title": title(key), "description": described(text, field)}
+    return {**words, **_beside(_explained(schema, text, field))}
+
+
+def _explained(schema: Any, text: str, field: FieldInfo) -> Any:
+    """Add what each value of an enumeration means."""
+    if isinstance(schema, list):
+        return [_explained(item, text, field) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "enum" in schema:
+        return with_meanings(schema, meanings(text, schema["enum"], field))
+    return {key: _explained(item, text, field) for key, item in schema.items()}
+
+
+def _beside(schema: Schema) -> Schema:
     """In draft-07 everything beside a `$ref` is ignored, so that the reference moves inside `allOf`."""
     if "$ref" not in schema:
         return schema
@@ -123,48 +142,91 @@ def _beside(schema: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "allOf": [{"$ref": schema["$ref"]}]}
 
 
-def _cleaned(node: Any) -> Any:
-    """Leave out the generated titles, and the defaults of whole sections."""
-    if isinstance(node, list):
-        return [_cleaned(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    kept = {key: value for key, value in node.items() if not (key == "title" and isinstance(value, str))}
-    if isinstance(kept.get("default"), dict) or ("default" in kept and kept["default"] is None):
+def _cleaned(schema: Any) -> Any:
+    """Leave out the generated titles, and the defaults of whole sections; a single choice is one of one."""
+    if isinstance(schema, list):
+        return [_cleaned(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "title"}
+    if "default" in kept and (kept["default"] is None or isinstance(kept["default"], dict)):
         del kept["default"]
-    return {key: _cleaned(value) for key, value in kept.items()}
+    if "const" in kept:
+        kept["enum"] = [kept.pop("const")]
+    properties = {key: _cleaned(value) for key, value in kept.pop("properties", {}).items()}
+    cleaned = {key: _cleaned(value) for key, value in kept.items()}
+    return {**cleaned, "properties": properties} if properties or kept.get("type") == "object" else cleaned
 
 
-def _with_special(model: dict[str, Any]) -> dict[str, Any]:
-    properties = {key: _special(value) for key, value in model["properties"].items()}
-    return {**model, "properties": properties}
+def _written(root: type[ConfigModel], name: str, words: str) -> Schema:
+    """The schema of files that hold the keys of `root`."""
+    forms = WrittenForms({kind: _axis(kind) for kind in AXES})
+    own, sections = _sections(root)
+    study = {model.__name__ for model in models_of(SweepConfig)}
+    nullable = set(_nullable(root))
+    definitions: dict[str, Schema] = {}
+    for key, schema in sections.items():
+        kinds = () if key in study else forms.kinds
+        keys = {name: forms.value(value, kinds) for name, value in schema["properties"].items()}
+        definitions[key] = forms.section({**schema, "properties": keys}, kinds, nullable=key in nullable)
+    if SweepConfig.__name__ in definitions:
+        space = definitions[SweepConfig.__name__]["properties"]["space"]
+        space["additionalProperties"] = forms.swept()
+    own.pop("required", None)
+    own["properties"] = {
+        key: forms.value(schema, () if key in NEVER_SWEPT else forms.kinds)
+        for key, schema in own["properties"].items()
+    }
+    return {**_head(name, words), **own, "definitions": {**definitions, **forms.definitions()}}
 
 
-def _special(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let a value also be a reference, a null where it may be absent, or swept."""
-    around: dict[str, Any] = {key: schema[key] for key in ("description", "default") if key in schema}
-    value = {key: item for key, item in schema.items() if key not in around}
-    options = value.pop("anyOf", None) or [value]
-    nullable = {"type": "null"} in options
-    plain = [_inside(option) for option in options if option != {"type": "null"}]
-    return {**around, "anyOf": [*plain, REFERENCE, *([NULL] if nullable else []), SWEEP]}
+def _axis(kind: str) -> Schema:
+    return {"title": AXES[kind].__name__, **_sections(AXES[kind])[0]}
 
 
-def _inside(schema: dict[str, Any]) -> dict[str, Any]:
-    """Items of lists and entries of freely named tables may be special too."""
-    changed = dict(schema)
-    for key in ("items", "additionalProperties"):
-        if isinstance(schema.get(key), dict) and schema[key]:
-            changed[key] = _special(schema[key])
-    return changed
+def _nullable(root: type[ConfigModel]) -> Iterator[str]:
+    """Names of the sections that may be absent by a null."""
+    for model in models_of(root):
+        for field in model.model_fields.values():
+            annotation: Any = field.annotation
+            options = alternatives(annotation)
+            if type(None) in options:
+                yield from (option.__name__ for option in options if is_section(option))
+
+
+def _text(node: Any, indent: str, before: int) -> str:
+    flat = json.dumps(node, ensure_ascii=False)
+    if len(indent) + before + len(flat) < WIDTH or not isinstance(node, (dict, list)) or not node:
+        return flat
+    deeper = indent + "  "
+    if isinstance(node, list):
+        lines = [deeper + _text(item, deeper, 0) for item in node]
+        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
+    pairs = ((json.dumps(key, ensure_ascii=False), value) for key, value in node.items())
+    lines = [f"{deeper}{key}: {_text(value, deeper, len(key) + 2)}" for key, value in pairs]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as cause:
+        raise UsageError(f"{folder} cannot be made: {cause.strerror}", help="name another folder") from None
+
+
+def _current(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as cause:
+        raise UsageError(f"{path} cannot be read: {cause.strerror}", help="name another folder") from None
 
 
 def main(arguments: list[str]) -> None:
     """Write every schema into the folder named by the first argument."""
-    folder = Path(arguments[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, build in SCHEMAS.items():
-        (folder / f"{name}.schema.json").write_text(as_text(build()), encoding="utf-8")
+    for _ in write_schemas(Path(arguments[0])):
+        pass
 
 
 if __name__ == "__main__":

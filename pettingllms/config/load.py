@@ -46,7 +46,8 @@ class Draft:
     """A composed file after overrides; its swept values are not chosen and its references not resolved.
 
     `documents`: every file that it was composed of, the main file first. `complete` is False where
-    it is not worth looking further: a file is missing, or this is no experiment.
+    it is not worth looking further: a file is missing, or this is no experiment. `packages`: where
+    files were mounted. `fixed`: swept values that an override gives one value.
     """
 
     path: Path
@@ -58,6 +59,8 @@ class Draft:
     axes: tuple[Axis, ...]
     findings: list[Finding]
     faulty_axes: frozenset[KeyPath]
+    packages: frozenset[KeyPath] = frozenset()
+    fixed: tuple[KeyPath, ...] = ()
 
 
 def draft_experiment(
@@ -77,7 +80,7 @@ def draft_experiment(
         complete = not findings
     tree.data, tables, malformed = replace_special(tree.data)
     findings += malformed
-    axes, faulty, faults = axes_of(tables)
+    found = axes_of(tree, tables)
     main = composed.documents[0]
     return Draft(
         main.path,
@@ -86,9 +89,11 @@ def draft_experiment(
         composed.documents,
         complete,
         tree,
-        axes,
-        [*findings, *faults],
-        faulty,
+        found.axes,
+        [*findings, *found.findings],
+        found.faulty,
+        composed.packages,
+        found.fixed,
     )
 
 
@@ -103,7 +108,7 @@ def choose(draft: Draft, values: Mapping[KeyPath, Any]) -> Resolution:
 
 
 def loaded(draft: Draft, typed: Typed) -> LoadedExperiment:
-    """The experiment of a draft that was typed without fault."""
-    if typed.config is None or typed.findings:
+    """The experiment of a draft that was typed without a fault that refuses it."""
+    if typed.config is None:
         raise RefusedError(f"{draft.path}: the experiment has faults", help="lint it")
     return LoadedExperiment(draft.path, draft.text, draft.overrides, draft.axes, typed.stored, typed.config)

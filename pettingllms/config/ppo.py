@@ -60,6 +60,8 @@ class ActorConfig(ConfigModel):
     """Upper half-width: the ratio is clipped above 1 + this."""
     grad_clip: float = Field(1.0, gt=0)
     """Largest gradient norm of the policy."""
+    ppo_mini_batch_size: Annotated[int | None, Only(None)] = Field(None, ge=1)
+    """Tasks of one optimizer step. Default: `training.train_batch_size`, so that a step is one update."""
     ppo_max_token_len_per_gpu: int | None = Field(None, ge=1)
     """Token budget of one micro-batch. Default: 512 on the CPU, 8192 on CUDA."""
     fsdp_config: PrecisionConfig = PrecisionConfig()
@@ -99,6 +101,14 @@ class RolloutConfig(ConfigModel):
     """GPUs that one engine's weights are split over."""
     max_num_seqs: int = Field(64, ge=1)
     """Sequences that the engine decodes at once."""
+    max_model_len: int | None = Field(None, ge=1)
+    """Longest sequence that the engine takes, in tokens. Default: prompt and response length together."""
+    max_num_batched_tokens: int | None = Field(None, ge=1)
+    """Tokens of one engine step. Default: on the CPU room for every prompt at once, on CUDA vLLM's own."""
+    enable_chunked_prefill: bool | None = None
+    """Whether a long prompt may be spread over several engine steps. Default: vLLM's own, true."""
+    max_lora_rank: int | None = Field(None, ge=1)
+    """Largest adapter rank that the engine takes. Default: the smallest that all policies fit in."""
     gpu_memory_utilization: float = Field(0.5, gt=0, le=1)
     """Share of each GPU's memory that the engine takes; not read on the CPU."""
     engine_kwargs: EngineOptions = EngineOptions()

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.fields import alternatives, annotation_at, describe, did_you_mean, listing
 from pettingllms.config.model import ConfigModel
+from pettingllms.config.repair import known_as, nearest, renamed, retyped, reworded
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.registry import closest
 
@@ -53,7 +54,7 @@ def _finding(
 
 def _bad_value(detail: ErrorDetails, path: KeyPath, value: Any, annotation: Any) -> Finding:
     kind, context = detail["type"], detail.get("ctx", {})
-    shown, rule, help_text = f"{dotted(path)} = {written(value)}", None, None
+    shown, rule, help_text, fix = f"{dotted(path)} = {written(value)}", None, None, None
     choices = [str(choice) for option in alternatives(annotation) for choice in _choices(option)]
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
@@ -66,12 +67,13 @@ def _bad_value(detail: ErrorDetails, path: KeyPath, value: Any, annotation: Any)
     elif kind == "finite_number":
         rule = "must be a finite number"
     elif kind == "literal_error" and isinstance(value, str) and choices:
-        near = closest(value, choices)
+        near, meant = closest(value, choices), nearest(value, choices)
         rule = f"must be {describe(annotation)}"
         help_text = f'did you mean "{near}"?' if near else None
+        fix = reworded(path, meant) if meant else None
     if rule is None:
         return _wrong_type(path, value, annotation)
-    return Finding(path, f"{shown} {rule}", help=help_text, code=BAD_VALUE)
+    return Finding(path, f"{shown} {rule}", help=help_text, code=BAD_VALUE, fix=fix)
 
 
 def _choices(option: Any) -> tuple[Any, ...]:
@@ -91,18 +93,20 @@ def _existing(location: tuple[str | int, ...], data: Any) -> KeyPath:
 def _unknown_key(
     path: KeyPath, data: dict[str, Any], model: type[ConfigModel], prefix: KeyPath, *, advise: bool
 ) -> Finding:
-    help_text: str | None = None
+    help_text, fix = None, None
     if not advise:
         pass
     elif prefix:
         known = list(model.model_fields)
-        near = closest(str(path[-1]), known)
+        near, meant = closest(str(path[-1]), known), nearest(str(path[-1]), known)
         help_text = f"did you mean {near}?" if near else listing(known)
+        is_free = len(path) == 1 and meant is not None and meant not in data
+        fix = renamed((*prefix, *path), meant) if meant is not None and is_free else None
     else:
-        help_text = did_you_mean(path, data)
+        help_text, fix = did_you_mean(path, data), known_as(path, data)
     where = f"[{dotted((*prefix, *path[:-1]))}]" if (*prefix, *path[:-1]) else "the experiment"
     message = f"{where} has no key {dotted(path[-1:])}"
-    return Finding((*prefix, *path), message, help=help_text, at_key=True, code=UNKNOWN_KEY)
+    return Finding((*prefix, *path), message, help=help_text, at_key=True, code=UNKNOWN_KEY, fix=fix)
 
 
 def _missing_key(path: KeyPath, model: type[ConfigModel], prefix: KeyPath) -> Finding:
@@ -124,9 +128,11 @@ def _wrong_type(path: KeyPath, value: Any, annotation: Any) -> Finding:
     if isinstance(value, (datetime.date, datetime.time)) and "text" in wanted:
         what = "a time" if isinstance(value, datetime.time) else "a date"
         help_text = f'quote it: "{value}"'
-        return Finding(path, f"{name} is {what}, not text", help=help_text, code=WRONG_TYPE)
+        message = f"{name} is {what}, not text"
+        return Finding(path, message, help_text, code=WRONG_TYPE, fix=retyped(path, value, annotation))
     message = f"{name} must be {wanted}, not {_what(value)}"
-    return Finding(path, message, help=_repair(value, wanted), code=WRONG_TYPE)
+    fix = retyped(path, value, annotation)
+    return Finding(path, message, help=_repair(value, wanted), code=WRONG_TYPE, fix=fix)
 
 
 def _meant_as_axis(path: KeyPath, value: dict[str, Any]) -> Finding | None:
@@ -138,7 +144,8 @@ def _meant_as_axis(path: KeyPath, value: dict[str, Any]) -> Finding | None:
     help_text = (
         f"did you mean {near} instead of {first}?" if near else 'start a swept value with sweep = "choice"'
     )
-    return Finding(path, message, help=help_text, code=AXIS)
+    fix = renamed((*path, first), near) if near and near == nearest(first, ["sweep", "null"]) else None
+    return Finding(path, message, help=help_text, code=AXIS, fix=fix)
 
 
 def _repair(value: Any, wanted: str) -> str | None:

@@ -15,7 +15,7 @@ class TrainingConfig(ConfigModel):
     """How long, how much, how often."""
 
     device: Literal["cuda", "cpu"] = "cuda"
-    """Where the trainer and the engine run."""
+    """Where the trainer and the engine run. `cuda`: on GPUs; `cpu`: on none, for small models and tests."""
     seed: int = Field(0, ge=0)
     """The one seed: tasks, token sampling, initial adapters and tie-breaks derive from it."""
     total_training_steps: int = Field(200, ge=1)
@@ -25,7 +25,8 @@ class TrainingConfig(ConfigModel):
     experiment_name: str = "experiment"
     """Name of the run in loggers, and of a sweep's study."""
     logger: list[LoggerName] = Field(default=["console"])
-    """Where metrics go, beside `metrics.jsonl`, which is always written."""
+    """Where metrics go, beside `metrics.jsonl`, which is always written. `console`: one line per step;
+    `tensorboard`: event files in the run folder; `wandb`: a Weights & Biases run."""
     model_checkpoints_dir: str = "checkpoints"
     """Checkpoint folder. Relative: inside the run folder; absolute: used as it is, the run below it."""
     ray_wait_register_center_timeout: Annotated[int, Only()] = Field(300, ge=1)

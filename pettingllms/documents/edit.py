@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,39 +33,51 @@ def edit(document: Document, intended: dict[str, Any], written: Mapping[KeyPath,
     not read as `intended`, as where a value is shared through a YAML anchor.
     """
     intended = _in_format(intended, document.format)
-    edited, changed = document, list(_changes(_in_format(document.data, document.format), intended))
+    written = written or {}
+    edited, before = document, _in_format(document.data, document.format)
+    changed = list(_changes(before, intended, (), written))
     for change in changed:
-        edited = _step(edited, change, (written or {}).get(change.path))
-    _check(document, edited, intended, [change.path for change in changed if change.value is _REMOVED])
-    return edited.text
+        edited = _step(edited, change, written.get(change.path))
+    removed = [change.path for change in changed if change.value is _REMOVED]
+    return verified(document, edited, intended, removed).text
 
 
 def _step(document: Document, change: _Change, written: str | None) -> Document:
     editor = TomlEdit(document) if document.format == "toml" else YamlEdit(document)
     path = change.path
+    if (change.value is _REMOVED or change.appended) and path not in document.spans:
+        # What stood there was shared, and went with another change.
+        raise refusal(document, path)
     if change.value is _REMOVED:
-        return _read(document, editor.remove(path), path)
+        return reread(document, editor.remove(path), path)
     text: str | None = None
     if change.appended:
         text = editor.append(path, change.value[len(_at(document.data, path)) :])
     elif path not in document.spans:
-        return _read(document, editor.add(path, change.value, written), path)
+        return reread(document, editor.add(path, change.value, written), path)
     if text is None:
         text = editor.replace(path, change.value, written)
     if text is not None:
-        return _read(document, text, path)
-    shorter = _read(document, editor.remove(path), path)
+        return reread(document, text, path)
+    shorter = reread(document, editor.remove(path), path)
     return _step(shorter, _Change(path, change.value), written)
 
 
-def _read(document: Document, text: str, path: KeyPath) -> Document:
+def reread(document: Document, text: str, path: KeyPath) -> Document:
+    """Read `text`, which is `document` after a change at `path`. Raises RefusedError where it is none."""
     try:
         return parse_document(text, document.path, document.bom)
     except DocumentError:
-        raise _refused(document, path) from None
+        raise refusal(document, path) from None
 
 
-def _check(before: Document, edited: Document, intended: dict[str, Any], removed: list[KeyPath]) -> None:
+def verified(
+    before: Document, edited: Document, intended: dict[str, Any], removed: Sequence[KeyPath] = ()
+) -> Document:
+    """Return `edited` where its data are `intended`. Raises RefusedError.
+
+    `removed`: keys that went; whether the sections that they leave empty stay does not count.
+    """
     # A section that loses its last key may go with it: an empty section says nothing.
     found, wanted = _in_format(edited.data, edited.format), copy.deepcopy(intended)
     for path in removed:
@@ -74,28 +86,38 @@ def _check(before: Document, edited: Document, intended: dict[str, Any], removed
             _drop_empty(wanted, path[:length])
     if not same(found, wanted):
         wrong = next(iter(_changes(found, wanted)))
-        raise _refused(before, wrong.path)
+        raise refusal(before, wrong.path)
+    return edited
 
 
-def _refused(document: Document, path: KeyPath) -> RefusedError:
+def refusal(document: Document, path: KeyPath) -> RefusedError:
+    """The error of a change at `path` that cannot be made without changing something else."""
     known = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in document.spans), None)
     line = document.spans[known][1].line if known else 1
     message = f"{document.path}:{line}: {dotted(path)} cannot be changed without changing something else"
     return RefusedError(message, help="nothing was written; edit the file by hand here")
 
 
-def _changes(before: Any, after: Any, path: KeyPath = ()) -> Iterator[_Change]:
-    """The changes that make `after` of `before`: what goes, what changes, what comes."""
+def _changes(
+    before: Any, after: Any, path: KeyPath = (), whole: Collection[KeyPath] = ()
+) -> Iterator[_Change]:
+    """The changes that make `after` of `before`: what goes, what changes, what comes.
+
+    `whole`: swept values that are not changed key by key.
+    """
     if not path or (_is_section(before) and _is_section(after)):
         yield from (_Change((*path, key), _REMOVED) for key in before if key not in after)
         for key in before:
             if key in after:
-                yield from _changes(before[key], after[key], (*path, key))
+                yield from _changes(before[key], after[key], (*path, key), whole)
         for key in after:
             if key not in before:
                 yield from _added((*path, key), after[key])
     elif same(before, after):
         return
+    elif _are_swept(before, after) and path not in whole:
+        for key in before:
+            yield from _changes(before[key], after[key], (*path, key), whole)
     elif isinstance(before, list) and isinstance(after, list) and before:
         yield from _changes_of_list(before, after, path)
     else:
@@ -144,6 +166,12 @@ def _added(path: KeyPath, value: Any) -> Iterator[_Change]:
 def _is_section(value: Any) -> bool:
     """True for a table of keys; a null and a swept value are tables that stand for a value."""
     return isinstance(value, dict) and next(iter(value), None) not in ("null", "sweep")
+
+
+def _are_swept(before: Any, after: Any) -> bool:
+    """True for two swept values written with the same keys."""
+    tables = isinstance(before, dict) and isinstance(after, dict) and list(before) == list(after)
+    return tables and next(iter(before), None) == "sweep"
 
 
 def _in_format(value: Any, name: str) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import Any
 
 from pettingllms.documents.layout import Layout, with_item, without_item
 from pettingllms.documents.literals import same, toml_key, toml_value
+from pettingllms.documents.scan import KEY
 from pettingllms.documents.source import Document, KeyPath
+
+_PART = re.compile(rf"[ \t]*({KEY.pattern})[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,55 @@ class TomlEdit:
         if len(path) == len(known) + 1:
             return self._add_pair(known, f"{toml_key(str(path[-1]))} = {value}")
         return self._add_table(path[:-1], known, f"{toml_key(str(path[-1]))} = {value}")
+
+    def rekey(self, path: KeyPath, to: KeyPath) -> str | None:
+        """The text with `to` for `path` in every header and key that names it; None where none can."""
+        around = self._statement_around(path)
+        if around is not None and around.path != path:
+            start, end = self.layout.offsets(self.document.spans[path][0])
+            return self.layout.replaced(start, end, toml_key(str(to[-1]))) if path[:-1] == to[:-1] else None
+        text = self.layout.text
+        for statement in reversed(self.statements):
+            table = () if statement.header else statement.table
+            if not _below(statement.path, path) or len(table) >= len(path):
+                continue
+            if not _below(to, table):
+                return None
+            # A list of tables is numbered in the path, and not in the text.
+            count = sum(isinstance(part, str) for part in path[len(table) :])
+            parts = self._parts(statement)
+            new = _key(tuple(part for part in to[len(table) :] if isinstance(part, str)))
+            text = text[: parts[0][0]] + new + text[parts[count - 1][1] :]
+        return text
+
+    def stretch(self, path: KeyPath) -> tuple[int, int, tuple[int, int] | None] | None:
+        """Where the value at `path` and what follows it on its line begin and end; None for a section.
+
+        The lines of key and value are there where they hold nothing else.
+        """
+        around = self._statement_around(path)
+        if around is None or isinstance(path[-1], int):
+            return None
+        start, end = self.layout.offsets(self.document.spans[path][1])
+        if around.path != path:
+            return start, end, None
+        line_end = self.layout.starts[around.last - 1] + len(self.layout.line(around.last))
+        return start, line_end, (around.first, around.last)
+
+    def _parts(self, statement: _Statement) -> list[tuple[int, int]]:
+        """Where the parts of the statement's key begin and end."""
+        text, found = self.layout.text, []
+        at = self.layout.starts[statement.first - 1]
+        at += len(self.layout.indent(statement.first))
+        while text[at] == "[":
+            at += 1
+        while match := _PART.match(text, at):
+            found.append(match.span(1))
+            at = match.end()
+            if text[at : at + 1] != ".":
+                break
+            at += 1
+        return found
 
     def _slot(self, path: KeyPath) -> tuple[int, int] | None:
         """Where the value at `path` stands."""

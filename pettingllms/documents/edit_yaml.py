@@ -95,6 +95,30 @@ class YamlEdit:
             lines.insert(0, "")
         return self.layout.with_lines(last, lines)
 
+    def rekey(self, path: KeyPath, to: KeyPath) -> str | None:
+        """The text with the last key of `to` for that of `path`; None where that is not all."""
+        start, end = self.layout.offsets(self.document.spans[path][0])
+        return self.layout.replaced(start, end, yaml_key(str(to[-1]))) if path[:-1] == to[:-1] else None
+
+    def stretch(self, path: KeyPath) -> tuple[int, int, tuple[int, int] | None] | None:
+        """Where what stands behind the colon of `path` begins and ends; None where that is no stretch.
+
+        The lines of key and value are there where they hold nothing else; comments below a section that
+        are indented as its keys are belong to it.
+        """
+        layout, key = self.layout, self.document.spans[path][0]
+        key_start, key_end = layout.offsets(key)
+        colon = _COLON.match(layout.text, key_end)
+        start, end = colon.end() if colon else key_end, self._offsets(path)[1]
+        if self._flow_above(path) is not None:
+            return start, end, None
+        if isinstance(path[-1], int) or layout.text[layout.starts[key.line - 1] : key_start].strip():
+            return None
+        last = layout.line_at(end)
+        while layout.is_comment(last + 1) and len(layout.indent(last + 1)) >= key.column:
+            last += 1
+        return start, layout.starts[last - 1] + len(layout.line(last)), (key.line, last)
+
     def _offsets(self, path: KeyPath) -> tuple[int, int]:
         return self.layout.offsets(self.document.spans[path][1])
 

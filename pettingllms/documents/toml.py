@@ -11,10 +11,17 @@ from typing import Any
 
 from pettingllms.documents.files import SYNTAX, check_characters, fault
 from pettingllms.documents.scan import MAX_DEPTH, DuplicateKeyError, TooDeepError, scan
-from pettingllms.documents.source import Document, DocumentError, KeyPath, Source, Span, dotted
+from pettingllms.documents.source import Document, DocumentError, KeyPath, Lines, Source, Span, dotted
 
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _AGAIN = re.compile(r"cannot (?:declare|mutate immutable namespace) (\(.*\))(?: twice)?")
+_TOKENS = re.compile(
+    r"""
+    \"{3}(?:[^\\]|\\.)*?\"{3} | '{3}.*?'{3} | "(?:[^"\\\n]|\\.)*" | '[^'\n]*' | \#[^\n]* | [\[\]]
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""Brackets, and the texts and comments in which a bracket is none."""
 _SPELLINGS = {
     "True": "true",
     "False": "false",
@@ -73,10 +80,24 @@ def _syntax_error(words: str, text: str, path: Path) -> DocumentError:
         return fault(SYNTAX, path, f"{message}, at the end of the file", None, text, span)
     line, column = int(where.group(1)), int(where.group(2))
     span = Span(line, column, line, column + 1)
+    if message == "unclosed array":
+        message, span = f"{message}: there is no ] before line {line}", _opening(text, span)
     again = _AGAIN.fullmatch(message)
     if again is not None:
         return _written_before(ast.literal_eval(again.group(1)), text, path, line)
     return fault(SYNTAX, path, message, _advice(message, text, span), text, span)
+
+
+def _opening(text: str, place: Span) -> Span:
+    """The innermost `[` that is still open at a place: what is missing is missing behind it."""
+    end = sum(len(row) + 1 for row in text.split("\n")[: place.line - 1]) + place.column - 1
+    opened: list[int] = []
+    for match in _TOKENS.finditer(text, 0, end):
+        if match.group() == "[":
+            opened.append(match.start())
+        elif match.group() == "]" and opened:
+            opened.pop()
+    return Lines(text).span(opened[-1], opened[-1] + 1) if opened else place
 
 
 def _written_before(key: KeyPath, text: str, path: Path, line: int) -> DocumentError:

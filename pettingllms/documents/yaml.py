@@ -9,12 +9,23 @@ from typing import Any
 
 from pettingllms.documents.files import SYNTAX, check_characters, fault
 from pettingllms.documents.scan import MAX_DEPTH
-from pettingllms.documents.source import Document, Finding, KeyPath, Lines, Place, Source, Span
+from pettingllms.documents.source import (
+    Change,
+    Document,
+    Finding,
+    Fix,
+    KeyPath,
+    Lines,
+    Place,
+    Source,
+    Span,
+)
 from pettingllms.documents.yaml_builder import MAX_EXPANDED, Builder, too_many
 from pettingllms.documents.yaml_nodes import (
     AliasNode,
     MappingNode,
     Node,
+    Note,
     Pair,
     ScalarNode,
     SequenceNode,
@@ -46,11 +57,16 @@ def parse_yaml(text: str, path: Path, bom: bool = False) -> Document:
     except YamlError as found:
         raise fault(SYNTAX, path, found.message, found.help, text, lines.span(*found.stretch)) from None
     source = Source(str(path), text)
-    notes = tuple(
-        Finding((), note.message, note.help, place=Place(source, lines.span(*note.stretch)), code=note.code)
-        for note in builder.notes
-    )
+    notes = tuple(_finding(note, source, lines.span(*note.stretch)) for note in builder.notes)
     return Document(path, text, data, spans, "yaml", bom, notes)
+
+
+def _finding(note: Note, source: Source, span: Span) -> Finding:
+    fix = None
+    if note.instead is not None:
+        title = "write the value as it is read" if note.safe else f"write {note.instead}"
+        fix = Fix(title, (Change("text", value=note.instead, span=span),), note.safe)
+    return Finding((), note.message, note.help, place=Place(source, span), code=note.code, fix=fix)
 
 
 def _refuse_what_readers_disagree_on(text: str) -> None:

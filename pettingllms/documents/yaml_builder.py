@@ -20,7 +20,7 @@ from pettingllms.documents.yaml_nodes import (
     Written,
     YamlError,
 )
-from pettingllms.documents.yaml_scalars import ScalarError, kind_of, surprise, value_of
+from pettingllms.documents.yaml_scalars import ScalarError, kind_of, plainly, surprise, value_of
 
 MAX_VALUES = 200_000
 """How many values a file may hold; at this number reading takes seconds."""
@@ -97,7 +97,7 @@ class Builder:
         if plain and tag is None:
             found = surprise(event.value, kind, value)
             if found is not None:
-                self.notes.append(Note("PLM602", *found, stretch))
+                self.notes.append(Note("PLM602", *found, stretch, plainly(kind, value)))
         return ScalarNode(stretch, kind, value)
 
     def _own_stretch(self, event: Any) -> Stretch:
@@ -203,7 +203,8 @@ class Builder:
                 raise YamlError(f"{node.value} stands for no value here", help_text, node.stretch)
             if node.value in _NULLS and self.text[slice(*node.stretch)] == node.value:
                 message = f"{node.value} is read as text; did you mean null?"
-                self.notes.append(Note("PLM601", message, f'write null, or "{node.value}"', node.stretch))
+                help_text = f'write null, or "{node.value}"'
+                self.notes.append(Note("PLM601", message, help_text, node.stretch, "null", safe=False))
 
     def _key(self, parent: MappingNode, node: Node) -> tuple[str | None, Stretch]:
         """The text of a key, None for a merge key, and its stretch."""

@@ -19,12 +19,17 @@ class YamlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is worth knowing at a stretch of the text."""
+    """What is worth knowing at a stretch of the text.
+
+    `instead`: what would say it plainly there; `safe`: it would be read as the same value.
+    """
 
     code: str
     message: str
     help: str | None
     stretch: Stretch
+    instead: str | None = None
+    safe: bool = True
 
 
 @dataclass(slots=True)

@@ -122,3 +122,10 @@ def surprise(text: str, kind: str, value: Scalar) -> tuple[str, str] | None:
         octal = text.replace("o", "")
         return f"{text} is read as text", f"write {_whole(octal)}, or {quoted} if text is meant"
     return None
+
+
+def plainly(kind: str, value: Scalar) -> str | None:
+    """How to write `value`, read as a `kind`, so that it surprises nobody; None for a text."""
+    if kind == "bool":
+        return "true" if value else "false"
+    return str(value) if kind in ("int", "float") else None

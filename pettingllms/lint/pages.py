@@ -16,6 +16,7 @@ SECTIONS = {
     "PLM4": "Sweep",
     "PLM5": "Environment and data",
     "PLM6": "YAML and conversion",
+    "PLM9": "Accepted but without effect",
 }
 
 

@@ -57,13 +57,13 @@ class Rule:
     check: Check | None
     blocks: bool = False
 
-    @property
-    def refuses(self) -> bool:
-        """True where a run with such a finding does not start."""
-        return self.blocks or self.severity is Severity.ERROR
-
 
 RULES: dict[str, Rule] = {}
+
+
+def overlap(path: KeyPath, read: KeyPath) -> bool:
+    """True where one is at, below or above the other; `*` in `read` is any key."""
+    return all(other in (one, "*") for one, other in zip(path, read, strict=False))
 
 
 def rule(

@@ -15,8 +15,9 @@ from pettingllms.types import Completion, Request
 class EngineSettings:
     """Everything an engine is built from; plain values, sent to its process.
 
-    `serving`: `adapter` or `merged`. `max_model_len`: prompt + response, tokens.
-    `replies`: what the scripted engine answers.
+    `serving`: `adapter` or `merged`. `max_model_len`: prompt + response, tokens. `max_lora_rank`: the
+    largest rank to serve. `max_num_batched_tokens`, `enable_chunked_prefill`: None leaves the choice to
+    the engine. `replies`: what the scripted engine answers.
     """
 
     name: str
@@ -34,6 +35,8 @@ class EngineSettings:
     threads: int
     seed: int
     replies: tuple[str, ...]
+    max_num_batched_tokens: int | None = None
+    enable_chunked_prefill: bool | None = None
 
 
 class Engine(Protocol):

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pettingllms.config.homes import LORA_RANKS
 from pettingllms.errors import RolloutError
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
-
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Values that vLLM takes as `max_lora_rank`."""
 
 CPU_BLOCK_SIZE = 32
 """Smallest cache block of the CPU attention: only whole blocks of a prompt are shared between candidates."""
@@ -166,6 +164,10 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         arguments["max_num_batched_tokens"] = max(2048, settings.max_num_seqs * settings.max_model_len)
     else:
         arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
+    if settings.max_num_batched_tokens is not None:
+        arguments["max_num_batched_tokens"] = settings.max_num_batched_tokens
+    if settings.enable_chunked_prefill is not None:
+        arguments["enable_chunked_prefill"] = settings.enable_chunked_prefill
     if settings.serving == "adapter":
         arguments["enable_lora"] = True
         arguments["max_loras"] = len(settings.policies)

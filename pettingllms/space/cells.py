@@ -1,52 +1,44 @@
-"""Axes to grid cells: the product in file order, the last axis fastest."""
+"""The cells of a space of swept values: all that other parts ask of this one."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from pettingllms.config.axes import Axis
-from pettingllms.documents.source import KeyPath
+from pettingllms.space.evaluation import holds
+from pettingllms.space.expressions import Expression
+from pettingllms.space.grid import Cell, TooManyCellsError, expand
+from pettingllms.space.labels import duplicates, label
+from pettingllms.space.samples import corners_and_sample, default_cell
+from pettingllms.space.units import ValueOf, Values, no_keys, value_at
+
+__all__ = ["Cell", "TooManyCellsError", "allowed", "cell_count", "corners_and_sample", "default_cell"]
+__all__ += ["duplicates", "expand", "fulfils", "is_finite", "label"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One point of the grid: its number from 0, and the value of each axis by path."""
-
-    number: int
-    values: Mapping[KeyPath, Any]
+def is_finite(axes: Sequence[Axis]) -> bool:
+    """True where every axis has an end of values, however many."""
+    return all(axis.count is not None for axis in axes)
 
 
-def expand(axes: Sequence[Axis]) -> list[Cell]:
-    """Return all cells of the product of `axes`; no axes give one cell without values."""
-    points = itertools.product(*(axis.values for axis in axes))
-    paths = [axis.path for axis in axes]
-    return [Cell(number, dict(zip(paths, point, strict=True))) for number, point in enumerate(points)]
+def cell_count(axes: Sequence[Axis]) -> int | float:
+    """How many cells a grid has at most, conditions left aside; infinity where it has no end."""
+    groups: dict[object, int | float] = {}
+    for axis in axes:
+        key = axis.path if axis.zip is None else axis.zip
+        count = math.inf if axis.count is None else axis.count
+        groups[key] = min(groups.get(key, count), count)
+    if math.inf in groups.values():
+        return math.inf
+    return math.prod(groups.values())
 
 
-def cell_count(axes: Sequence[Axis]) -> int:
-    """Number of cells that `expand` would return."""
-    return math.prod(len(axis.values) for axis in axes)
+def allowed(cell: Cell, constraints: Sequence[Expression], value_of: ValueOf = no_keys) -> bool:
+    """True where the cell fulfils all of `constraints`. Raises EvaluationError where one has no value."""
+    return all(fulfils(cell.values, constraint, value_of) for constraint in constraints)
 
 
-def label(value: Any) -> str | int | float | bool:
-    """What stands for `value` in an Optuna study: scalars as they are, all else as compact JSON."""
-    if isinstance(value, (str, int, float, bool)):
-        return value
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def duplicates(values: Sequence[Any]) -> Iterator[tuple[int, int]]:
-    """Yield (earlier index, later index) of choices that Optuna cannot tell apart.
-
-    Optuna compares choices by equality, so that `true` and `1`, or `1` and `1.0`, are one.
-    """
-    for later in range(len(values)):
-        for earlier in range(later):
-            if label(values[earlier]) == label(values[later]):
-                yield earlier, later
-                break
+def fulfils(values: Values, constraint: Expression, value_of: ValueOf = no_keys) -> bool:
+    """True where the experiment fulfils `constraint` under `values`. Raises EvaluationError."""
+    return holds(constraint, lambda path: value_at(values, path, value_of))

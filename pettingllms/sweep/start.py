@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.errors import RefusedError
-from pettingllms.lint.engine import CheckedCell, Report, check_experiment
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.engine import CheckedCell, Report, check_experiment, checked_cells
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
+from pettingllms.lint.planned import plan_of
 from pettingllms.loggers import missing_loggers
 from pettingllms.sweep import report
 from pettingllms.sweep.folders import create_folder, require_writable, study_name, training_folder
 from pettingllms.sweep.packages import require_packages
+from pettingllms.sweep.plan import plan_json, show_plan
 from pettingllms.sweep.progress import SilentView, View
 from pettingllms.sweep.runner import run_trial
 from pettingllms.sweep.stopping import StopRequest
@@ -27,16 +31,38 @@ from pettingllms.sweep.view import choose_view
 _log = logging.getLogger(__name__)
 
 
-def start_training(
-    file: Path, overrides: Sequence[str], output: Path, *, as_json: bool, overlays: Sequence[Path] = ()
-) -> int:
-    """Run one trial of `file`, under `overlays`, with the defaults of its axes; returns the exit status.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asks to run: a file under overlays and overrides.
+
+    `drop_invalid`: cells with an error are left out instead of refusing all.
+    """
+
+    file: Path
+    overrides: tuple[str, ...] = ()
+    overlays: tuple[Path, ...] = ()
+    drop_invalid: bool = False
+
+    def checked(self, facts: Facts | None) -> Report:
+        """The report of the linter, its diagnostics written to standard error."""
+        report = check_experiment(
+            self.file,
+            self.overrides,
+            facts=facts,
+            overlays=self.overlays,
+            drop_invalid=self.drop_invalid,
+        )
+        _show_diagnostics(report)
+        return report
+
+
+def start_training(asked: Asked, output: Path, *, as_json: bool) -> int:
+    """Run one trial with the defaults of its axes; returns the exit status.
 
     Diagnostics go to standard error, the result to standard output. Raises RefusedError when this machine
     cannot run it.
     """
-    checked = check_experiment(file, overrides, facts=Facts.here(), overlays=overlays)
-    _show_diagnostics(checked)
+    checked = asked.checked(Facts.here())
     if checked.refused or checked.experiment is None:
         return max(checked.exit_code(), 1)
     experiment = checked.experiment
@@ -58,25 +84,40 @@ def start_training(
     return result.exit_code
 
 
-def start_sweep(
-    file: Path, overrides: Sequence[str], output: Path, *, as_json: bool, overlays: Sequence[Path] = ()
-) -> int:
-    """Run a study over every cell of `file`, under `overlays`; returns the exit status.
+def show_sweep_plan(asked: Asked, *, as_json: bool) -> int:
+    """Write the plan of a sweep to standard output; returns the exit status of the linter.
 
-    An error in any cell refuses the whole study. Diagnostics and failures go to standard error, the table
-    of trials to standard output. Raises RefusedError when this machine cannot run it.
+    Whether this machine can run it is not looked at.
     """
-    checked = check_experiment(file, overrides, facts=Facts.here(), overlays=overlays)
-    _show_diagnostics(checked)
+    found = asked.checked(None)
+    if found.draft is None or not found.draft.complete:
+        return found.exit_code()
+    plan = plan_of(found)
+    if as_json:
+        report.write_json(plan_json(plan), sys.stdout)
+    else:
+        show_plan(plan, sys.stdout)
+    return found.exit_code(Severity.ERROR)
+
+
+def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
+    """Run a study over every cell; returns the exit status.
+
+    An error in any cell refuses the whole study, unless such cells are dropped. Diagnostics and failures go
+    to standard error, the table of trials to standard output. Raises RefusedError when this machine cannot
+    run it.
+    """
+    checked = asked.checked(Facts.here())
     if checked.refused or checked.experiment is None:
         return max(checked.exit_code(), 1)
     experiment = checked.experiment
-    said = _require_machine([cell.config for cell in checked.cells], output, study=True)
+    cells = checked_cells(checked)
+    said = _require_machine([cell.config for cell in cells], output, study=True)
     with StopRequest() as stop:
         name = study_name(experiment.config.training.experiment_name, datetime.now())
         outcome = run_study(
             experiment,
-            checked.cells,
+            cells,
             create_folder(output / name, {source_name(experiment): experiment.text}).absolute(),
             stop,
             run=lambda trial: run_trial(trial, _view(trial.config, said), stop),

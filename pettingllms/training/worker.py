@@ -76,24 +76,34 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
 
 
 def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], model: Path) -> EngineSettings:
-    """The engine of all `plans`; they share a base model, so one engine serves them."""
-    first = next(iter(plans.values()))
+    """The engine of all `plans`; they share a base model, so one engine serves them.
+
+    What it is told is what the policies of agents say: they agree, and those that no agent uses do not count.
+    """
+    used = {agent.policy_name for agent in config.agent_policy_configs.agent_configs.values()}
+    asked = [plan for name, plan in plans.items() if name in used]
+    first = asked[0]
+    rollout = first.rollout
     return EngineSettings(
-        name=first.rollout.name,
+        name=rollout.name,
         model_folder=model,
         device=config.training.device,
         dtype=first.engine_dtype,
         serving=first.lora_serving,
         policies=tuple(plans),
-        max_lora_rank=max(plan.lora_rank for plan in plans.values()),
-        max_model_len=max(plan.max_prompt_length + plan.max_response_length for plan in plans.values()),
-        max_num_seqs=first.rollout.max_num_seqs,
-        tensor_parallel_size=first.rollout.tensor_model_parallel_size,
-        gpu_memory_utilization=first.rollout.gpu_memory_utilization,
+        max_lora_rank=first_set(rollout.max_lora_rank, max(plan.lora_rank for plan in asked)),
+        max_model_len=first_set(
+            rollout.max_model_len, max(plan.max_prompt_length + plan.max_response_length for plan in asked)
+        ),
+        max_num_seqs=rollout.max_num_seqs,
+        tensor_parallel_size=rollout.tensor_model_parallel_size,
+        gpu_memory_utilization=rollout.gpu_memory_utilization,
         trust_remote_code=config.resource.trust_remote_code,
         threads=cpu_threads(config),
         seed=config.training.seed,
-        replies=tuple(first.rollout.engine_kwargs.scripted.replies),
+        replies=tuple(rollout.engine_kwargs.scripted.replies),
+        max_num_batched_tokens=rollout.max_num_batched_tokens,
+        enable_chunked_prefill=rollout.enable_chunked_prefill,
     )
 
 

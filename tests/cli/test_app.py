@@ -70,7 +70,8 @@ def test_lint_prints_only_diagnostics_to_stdout(capsys):
     assert app.run(["lint", TWO_AGENTS, "--format", "json", "-s", "env.max_turns=1", "-s", "env.x=1"]) == 1
     rows = json.loads(capsys.readouterr().out)
     assert [row["code"] for row in rows] == ["PLM104", "PLM003"]
-    assert set(rows[0]) == {"code", "severity", "message", "file", "line", "column", "path", "help"}
+    keys = {"code", "name", "severity", "message", "file", "line", "column", "end_column", "path", "help"}
+    assert set(rows[0]) == keys | {"fix"}
     assert (rows[0]["file"], rows[0]["line"], rows[0]["path"]) == (
         TWO_AGENTS,
         37,

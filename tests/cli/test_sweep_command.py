@@ -113,7 +113,7 @@ def test_an_error_in_one_cell_starts_no_trial(experiment, use_worker, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["plan", "status", "retry", "best", "export", "worker"])
+@pytest.mark.parametrize("verb", ["status", "retry", "best", "export", "worker"])
 def test_verbs_of_later_versions_are_refused(verb, capsys):
     assert run(["sweep", verb, "somewhere", "--as", "x"]) == 2
     assert f"`sweep {verb}` is not available in this version" in capsys.readouterr().err

@@ -227,7 +227,7 @@ def test_references_follow_what_is_changed_in_one_place(name):
         # Two engines of 2 GPUs, or one of 4.
         assert rollout["tensor_model_parallel_size"] == (2 if apart else 4)
         assert type(rollout["tensor_model_parallel_size"]) is int
-        assert ours["trainer"] == {"n_gpus_per_node": 4, "n_training_gpus_per_node": 4}
+        assert model[PPO]["trainer"] == {"n_gpus_per_node": 4, "n_training_gpus_per_node": 4}
 
 
 @pytest.fixture(scope="module")

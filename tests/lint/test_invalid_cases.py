@@ -5,13 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from pettingllms.lint.batch import check_or_raise
+from pettingllms.lint.checked import CheckOptions, Named
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import format_text
 from pettingllms.lint.rule import RULES
 
 CASES = Path(__file__).parents[1] / "cases"
-FACTS = {"PLM303": Facts(gpus=1), "PLM304": Facts(gpus=0)}
+FACTS = {
+    "PLM303": Facts(gpus=1),
+    "PLM304": Facts(gpus=0),
+    "PLM315": Facts.assumed("gpus=1,gpu_memory=8GiB"),
+    "PLM316": Facts.assumed("disk=200MiB"),
+    "PLM321": Facts(local=True),
+}
 FILES = sorted([*CASES.glob("invalid/PLM*.toml"), *CASES.glob("invalid/PLM*.yaml")])
 
 
@@ -27,9 +35,9 @@ def overrides_of(path):
 @pytest.fixture
 def report(request, monkeypatch):
     monkeypatch.chdir(CASES / "invalid")
-    return check_experiment(
-        Path(request.param.name), overrides_of(request.param), facts=FACTS.get(code_of(request.param))
-    )
+    facts = FACTS.get(code_of(request.param))
+    options = CheckOptions(overrides=tuple(overrides_of(request.param)), facts=facts)
+    return check_or_raise(Named(Path(request.param.name)), options)
 
 
 @pytest.mark.parametrize(

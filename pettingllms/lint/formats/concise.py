@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pettingllms.lint.diagnostic import Diagnostic
+from pettingllms.lint.formats.parts import one_line
 
 
-def format_concise(diagnostics: Sequence[Diagnostic]) -> str:
+def format_concise(diagnostics: Sequence[Diagnostic], _files: Sequence[str] = ()) -> str:
     """Lines `file:line:column: severity[code] message`."""
     return "".join(
-        f"{d.file}:{d.line}:{d.column}: {d.severity}[{d.code}] {' '.join(d.message.split())}\n"
-        for d in diagnostics
+        f"{d.file}:{d.line}:{d.column}: {d.severity}[{d.code}] {one_line(d.message)}\n" for d in diagnostics
     )

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.formats.parts import printable
 
 MAX_WIDTH = 160
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 
 
-def format_text(diagnostics: Sequence[Diagnostic]) -> str:
+def format_text(diagnostics: Sequence[Diagnostic], _files: Sequence[str] = ()) -> str:
     """Blocks of a compiler's form, without colour; empty for no diagnostics."""
     return "".join(_block(diagnostic, colour=False) for diagnostic in diagnostics)
 
@@ -36,7 +37,7 @@ def _block(diagnostic: Diagnostic, *, colour: bool) -> str:
     number = str(diagnostic.line)
     margin, bar = " " * len(number), paint("|", "34")
     lines = [
-        f"{head}: {paint(_printable(diagnostic.message), '1')}",
+        f"{head}: {paint(printable(diagnostic.message), '1')}",
         f"{margin}{paint('-->', '34')} {diagnostic.file}:{diagnostic.line}:{diagnostic.column}",
     ]
     if diagnostic.source_line.strip():
@@ -47,7 +48,7 @@ def _block(diagnostic: Diagnostic, *, colour: bool) -> str:
             f"{margin} {bar} {before}{paint('^' * length, hue)}",
         ]
     if diagnostic.help:
-        lines.append(f"{margin} {paint('=', '34')} help: {_printable(diagnostic.help)}")
+        lines.append(f"{margin} {paint('=', '34')} help: {printable(diagnostic.help)}")
     return "\n".join(lines) + "\n\n"
 
 
@@ -57,9 +58,4 @@ def _excerpt(diagnostic: Diagnostic) -> tuple[str, str, int]:
     cut = max(0, start - MAX_WIDTH // 2) if len(line) > MAX_WIDTH else 0
     line, start, end = line[cut : cut + MAX_WIDTH], start - cut, min(end - cut, MAX_WIDTH)
     before = "".join("\t" if character == "\t" else " " for character in line[:start].ljust(start))
-    return _printable(line, keep="\t"), before, max(end - start, 1)
-
-
-def _printable(text: str, keep: str = "") -> str:
-    """`text` with control characters replaced, which could otherwise steer a terminal."""
-    return "".join(c if c.isprintable() or c in keep else "�" for c in text)
+    return printable(line, keep="\t"), before, max(end - start, 1)

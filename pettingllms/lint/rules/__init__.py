@@ -1,5 +1,29 @@
 """All rules, one module per section; importing this package fills `lint.rule.RULES`."""
 
-from pettingllms.lint.rules import conversion, environment, graph, references, resources, shape, sweep
+from pettingllms.lint.rules import (
+    accepted,
+    conversion,
+    environment,
+    graph,
+    memory,
+    references,
+    resources,
+    serving,
+    shape,
+    sweep,
+    training,
+)
 
-__all__ = ["conversion", "environment", "graph", "references", "resources", "shape", "sweep"]
+__all__ = [
+    "accepted",
+    "conversion",
+    "environment",
+    "graph",
+    "memory",
+    "references",
+    "resources",
+    "serving",
+    "shape",
+    "sweep",
+    "training",
+]

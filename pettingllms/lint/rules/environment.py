@@ -13,6 +13,7 @@ from pettingllms.documents.source import Finding
 from pettingllms.envs import DATASETS, ENVS
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
+from pettingllms.lint.rules.graph import AGENT
 from pettingllms.registry import closest
 
 
@@ -72,7 +73,7 @@ def environment_options(context: Context) -> Iterator[Finding]:
     "PLM504",
     "environment-not-available",
     Severity.WARNING,
-    reads=["env.name", "agent_policy_configs.agent_configs"],
+    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent"],
     blocks=True,
 )
 def environment_not_available(context: Context) -> Iterator[Finding]:
@@ -90,3 +91,55 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
             path = ("agent_policy_configs", "agent_configs", key, "agent" if agent.agent else "name")
             message = f"the agent class {name!r} is not available in this version"
             yield Finding(path, message, f"available: {', '.join(AGENTS)}")
+
+
+ANNOUNCED_FAMILIES = {
+    **dict.fromkeys(("code_generator", "test_generator"), "code_env"),
+    **dict.fromkeys(("plan_agent", "tool_call_agent"), "stateful_env"),
+    **dict.fromkeys(("web_search_agent", "search_reasoning_agent"), "search_env"),
+}
+"""The environments of documented agent classes that this version does not have."""
+
+
+def family(agent: str) -> str | None:
+    """The environment that an agent class of this package is made for; None for any, or where unknown.
+
+    The roles of one task family are one module, which is named like the environment.
+    """
+    if agent in AGENTS:
+        module = AGENTS[agent].partition(":")[0]
+        env = f"{module.rpartition('.')[2]}_env"
+        return env if module.startswith("pettingllms.agents.") and _is_single_task(env) else None
+    return ANNOUNCED_FAMILIES.get(agent)
+
+
+def _is_single_task(env: str) -> bool:
+    """True for an environment of this package with tasks of one kind."""
+    ours = env in ENVS and ENVS[env].startswith("pettingllms.")
+    return (ours or env in ENVS.announced) and env != "mixed_env"
+
+
+@rule(
+    "PLM505",
+    "agent-of-another-environment",
+    Severity.ERROR,
+    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent"],
+)
+def agent_of_another_environment(context: Context) -> Iterator[Finding]:
+    """An agent class is made for another environment than `env.name`.
+
+    It would look for what this environment does not show, and answer what it does not understand.
+    `single_agent` plays anywhere; classes and environments that are not of this package are not judged.
+    """
+    config = context.config
+    if not _is_single_task(config.env.name):
+        return
+    everyone = [*AGENTS, *ANNOUNCED_FAMILIES]
+    for key, agent in config.agent_policy_configs.agent_configs.items():
+        name = agent.agent or agent.name
+        home = family(name)
+        if home is not None and home != config.env.name:
+            path = ("agent_policy_configs", "agent_configs", key, "agent" if agent.agent else "name")
+            message = f"the agent class {name!r} is made for {home}, and env.name is {config.env.name!r}"
+            fitting = [one for one in everyone if family(one) == config.env.name]
+            yield Finding(path, message, f"agents of {config.env.name}: {', '.join(fitting)}")

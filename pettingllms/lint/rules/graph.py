@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 
 from pettingllms.agents import AGENTS
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.documents.source import Finding, KeyPath
+from pettingllms.documents.source import Change, Finding, Fix, KeyPath
 from pettingllms.envs import ENVS
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
 from pettingllms.registry import closest
 
 CONFIGS: KeyPath = ("agent_policy_configs", "agent_configs")
+AGENT = "agent_policy_configs.agent_configs.*"
+"""The beginning of what rules read of agents."""
 TURN_ORDER: KeyPath = ("multi_agent_interaction", "turn_order")
 MAX_TURNS: KeyPath = ("env", "max_turns")
 
@@ -32,7 +34,7 @@ def nearest(word: str, known: list[str] | Mapping[str, str]) -> str:
     "PLM101",
     "unknown-turn-order-agent",
     Severity.ERROR,
-    reads=["multi_agent_interaction.turn_order", "agent_policy_configs.agent_configs"],
+    reads=["multi_agent_interaction.turn_order", f"{AGENT}.name"],
 )
 def unknown_turn_order_agent(context: Context) -> Iterator[Finding]:
     """`turn_order` names an agent that `agent_configs` does not define.
@@ -50,24 +52,29 @@ def unknown_turn_order_agent(context: Context) -> Iterator[Finding]:
     "PLM102",
     "agent-count",
     Severity.ERROR,
-    reads=["agent_policy_configs.num_agents", "agent_policy_configs.agent_configs"],
+    reads=["agent_policy_configs.num_agents", f"{AGENT}.name"],
 )
 def agent_count(context: Context) -> Iterator[Finding]:
     """`num_agents` is not the number of `agent_configs`."""
     said, there = context.config.agent_policy_configs.num_agents, len(agent_names(context.config))
     if said != there:
+        where = ("agent_policy_configs", "num_agents")
+        message = f"num_agents = {said}, but agent_configs defines {there}"
         yield Finding(
-            ("agent_policy_configs", "num_agents"),
-            f"num_agents = {said}, but agent_configs defines {there}",
-            f"write num_agents = {there}, or define the other agents",
+            where, message, f"write num_agents = {there}, or define the other agents", fix=_set(where, there)
         )
+
+
+def _set(where: KeyPath, count: int) -> Fix | None:
+    """A fix that sets a count; whether the count or what is counted is wrong only the author knows."""
+    return Fix(f"set it to {count}", (Change("set", where, count),), safe=False) if count else None
 
 
 @rule(
     "PLM103",
     "idle-agent",
     Severity.WARNING,
-    reads=["multi_agent_interaction.turn_order", "agent_policy_configs.agent_configs"],
+    reads=["multi_agent_interaction.turn_order", f"{AGENT}.name"],
 )
 def idle_agent(context: Context) -> Iterator[Finding]:
     """An agent is defined and `turn_order` does not use it.
@@ -129,18 +136,16 @@ def interacting_agents(context: Context) -> Iterator[Finding]:
     interaction = context.config.multi_agent_interaction
     said, there = interaction.num_interacting_agents, len(set(interaction.turn_order))
     if said is not None and said != there:
-        yield Finding(
-            ("multi_agent_interaction", "num_interacting_agents"),
-            f"num_interacting_agents = {said}, but turn_order names {there} different agents",
-            f"write num_interacting_agents = {there}",
-        )
+        where = ("multi_agent_interaction", "num_interacting_agents")
+        message = f"num_interacting_agents = {said}, but turn_order names {there} different agents"
+        yield Finding(where, message, f"write num_interacting_agents = {there}", fix=_set(where, there))
 
 
 @rule(
     "PLM107",
     "unknown-policy",
     Severity.ERROR,
-    reads=["agent_policy_configs.agent_configs", "base_models"],
+    reads=[f"{AGENT}.policy_name", "base_models.*.name"],
 )
 def unknown_policy(context: Context) -> Iterator[Finding]:
     """An agent's `policy_name` is the `name` of no base model.
@@ -154,7 +159,7 @@ def unknown_policy(context: Context) -> Iterator[Finding]:
             yield Finding((*CONFIGS, key, "policy_name"), message, nearest(agent.policy_name, known))
 
 
-@rule("PLM108", "policy-with-two-paths", Severity.ERROR, reads=["base_models"])
+@rule("PLM108", "policy-with-two-paths", Severity.ERROR, reads=["base_models.*.name", "base_models.*.path"])
 def policy_with_two_paths(context: Context) -> Iterator[Finding]:
     """Two base models have one name and different paths.
 
@@ -169,7 +174,7 @@ def policy_with_two_paths(context: Context) -> Iterator[Finding]:
             yield Finding(("base_models", key, "name"), message, "give each policy a name of its own")
 
 
-@rule("PLM109", "duplicate-agent-name", Severity.ERROR, reads=["agent_policy_configs.agent_configs"])
+@rule("PLM109", "duplicate-agent-name", Severity.ERROR, reads=[f"{AGENT}.name"])
 def duplicate_agent_name(context: Context) -> Iterator[Finding]:
     """Two agents have the same `name`.
 
@@ -187,7 +192,7 @@ def duplicate_agent_name(context: Context) -> Iterator[Finding]:
     "PLM110",
     "unknown-policy-list-agent",
     Severity.ERROR,
-    reads=["agent_policy_configs.policy_list", "agent_policy_configs.agent_configs"],
+    reads=["agent_policy_configs.policy_list", f"{AGENT}.name"],
 )
 def unknown_policy_list_agent(context: Context) -> Iterator[Finding]:
     """`policy_list` names an agent that `agent_configs` does not define.
@@ -203,17 +208,22 @@ def unknown_policy_list_agent(context: Context) -> Iterator[Finding]:
 
 @rule("PLM111", "unknown-environment", Severity.ERROR, reads=["env.name"])
 def unknown_environment(context: Context) -> Iterator[Finding]:
-    """`env.name` is not a registered environment (`KeyError: … not in ENV_CLASS_MAPPING`)."""
+    """`env.name` is not a registered environment (`KeyError: … not in ENV_CLASS_MAPPING`).
+
+    The original stops with `KeyError: 'my_env' not in ENV_CLASS_MAPPING`. Compare the spelling with the
+    registered names.
+    """
     name = context.config.env.name
     if name not in ENVS and name not in ENVS.announced:
         yield Finding(("env", "name"), f"environment {name!r} not in ENV_CLASS_MAPPING", nearest(name, ENVS))
 
 
-@rule("PLM112", "unknown-agent-class", Severity.ERROR, reads=["agent_policy_configs.agent_configs"])
+@rule("PLM112", "unknown-agent-class", Severity.ERROR, reads=[f"{AGENT}.name", f"{AGENT}.agent"])
 def unknown_agent_class(context: Context) -> Iterator[Finding]:
     """An agent's class is not registered (`KeyError: … not in AGENT_CLASS_MAPPING`).
 
-    The class is `agent_N.agent`, or `agent_N.name` where that is not set.
+    The class is `agent_N.agent`, or `agent_N.name` where that is not set. The original stops with
+    `KeyError: 'my_agent' not in AGENT_CLASS_MAPPING`. Compare the spelling with the registered names.
     """
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         name = agent.agent or agent.name
@@ -225,7 +235,12 @@ def unknown_agent_class(context: Context) -> Iterator[Finding]:
             yield Finding(path, f"agent {name!r} not in AGENT_CLASS_MAPPING", help_text)
 
 
-@rule("PLM113", "nothing-to-train", Severity.ERROR, reads=["agent_policy_configs.agent_configs"])
+@rule(
+    "PLM113",
+    "nothing-to-train",
+    Severity.ERROR,
+    reads=["multi_agent_interaction.turn_order", f"{AGENT}.name", f"{AGENT}.trained"],
+)
 def nothing_to_train(context: Context) -> Iterator[Finding]:
     """No agent is trained: all have `trained = false`, or none of the trained ones is in `turn_order`."""
     order = context.config.multi_agent_interaction.turn_order
@@ -236,9 +251,7 @@ def nothing_to_train(context: Context) -> Iterator[Finding]:
         yield Finding(path, "no agent that acts is trained: there is nothing to train", "set trained = true")
 
 
-@rule(
-    "PLM114", "unused-policy", Severity.WARNING, reads=["base_models", "agent_policy_configs.agent_configs"]
-)
+@rule("PLM114", "unused-policy", Severity.WARNING, reads=["base_models.*.name", f"{AGENT}.policy_name"])
 def unused_policy(context: Context) -> Iterator[Finding]:
     """A base model's name is the `policy_name` of no agent, so nothing samples from it or trains it."""
     used = {agent.policy_name for agent in context.config.agent_policy_configs.agent_configs.values()}

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.homes import model_key
-from pettingllms.documents.source import Finding, KeyPath
+from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.model_files import is_local, local_folder
+from pettingllms.lint.policies import NAMES, OURS, PPO, TRAINER
 from pettingllms.lint.rule import Context, loading_rule, rule
 from pettingllms.models import BUILTIN_MODELS
 from pettingllms.registry import closest
@@ -18,6 +22,8 @@ from pettingllms.registry import closest
 def unknown_reference() -> None:
     """A reference names a key that the experiment does not set (`InterpolationKeyError`).
 
+    OmegaConf says `omegaconf.errors.InterpolationKeyError: base_models.policy_0.path`. Is the key defined,
+    is `${}` spelt right, is every section above the key named?
     Absolute references start at the root: `${training.seed}` is the key `seed` of the section
     `training`. `${.x}` starts at the section or list that holds the text, each further dot one level
     above. Only keys that a file or an override sets can be referred to, and not where they are `???`.
@@ -99,23 +105,13 @@ def shipped_instead() -> None:
 WHAT_A_PATH_IS = f'write a local folder, a Hugging Face id, or "{next(iter(BUILTIN_MODELS))}"'
 
 
-def is_local(path: str) -> bool:
-    """True for a model path that can only mean a folder of this machine."""
-    return path.startswith(("/", "./", "../", "~")) or path in (".", "..") or path.count("/") > 1
-
-
-def local_folder(path: str) -> Path | None:
-    """The folder that `path` names, where it exists here."""
-    try:
-        folder = Path(path).expanduser()
-        return folder if folder.is_dir() else None
-    except (OSError, RuntimeError, ValueError):
-        return None
-
-
-@rule("PLM204", "placeholder-model-path", Severity.ERROR, reads=["base_models"])
+@rule("PLM204", "placeholder-model-path", Severity.ERROR, reads=["base_models.*.path"])
 def placeholder_model_path(context: Context) -> Iterator[Finding]:
-    """A model path is a text to be filled in, such as "your base model path"."""
+    """A model path is a text to be filled in, such as "your base model path".
+
+    A run would stop with `OSError: /path/to/model does not exist`. Write a local folder, or a Hugging Face
+    id; for a model with restricted access, log in with `hf auth login` first.
+    """
     for key, base in context.config.base_models.items():
         if not base.path.strip():
             yield Finding(("base_models", key, "path"), "the model path is empty", WHAT_A_PATH_IS)
@@ -129,12 +125,14 @@ def placeholder_model_path(context: Context) -> Iterator[Finding]:
             )
 
 
-@rule("PLM205", "missing-model-folder", Severity.ERROR, reads=["base_models"])
+@rule("PLM205", "missing-model-folder", Severity.ERROR, reads=["base_models.*.path"])
 def missing_model_folder(context: Context) -> Iterator[Finding]:
     """A local model folder does not exist, or holds no `config.json` (`OSError: … does not exist`).
 
     A path that starts with `/`, `./`, `../` or `~`, or has more than one slash, is a local folder;
-    anything else with one slash may be a Hugging Face id, which is looked up when the run starts.
+    anything else with one slash may be a Hugging Face id, which is looked up when the run starts. A run
+    would stop with `OSError: /path/to/model does not exist`: check the path and its permissions, and for
+    a Hugging Face id that you are logged in (`hf auth login`).
     """
     for key, base in context.config.base_models.items():
         if not is_local(base.path) or re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/"):
@@ -166,7 +164,7 @@ def _has_settings(folder: Path) -> bool:
         return False
 
 
-@rule("PLM206", "unknown-builtin-model", Severity.ERROR, reads=["base_models"])
+@rule("PLM206", "unknown-builtin-model", Severity.ERROR, reads=["base_models.*.path"])
 def unknown_builtin_model(context: Context) -> Iterator[Finding]:
     """A path starts with `builtin:` and names no embedded model."""
     for key, base in context.config.base_models.items():
@@ -176,7 +174,12 @@ def unknown_builtin_model(context: Context) -> Iterator[Finding]:
             yield Finding(("base_models", key, "path"), f"there is no model {base.path!r}", help_text)
 
 
-@rule("PLM207", "model-path-differs", Severity.ERROR, reads=["models", "base_models"])
+@rule(
+    "PLM207",
+    "model-path-differs",
+    Severity.ERROR,
+    reads=["base_models.*.path", "models.*.path", f"{OURS}.model.path", *NAMES],
+)
 def model_path_differs(context: Context) -> Iterator[Finding]:
     """`models.*.path`, or the actor's `model.path`, is not the path of its base model.
 
@@ -200,19 +203,69 @@ def model_path_differs(context: Context) -> Iterator[Finding]:
                 yield Finding(where, message, f'write "${{base_models.{base_key}.path}}"')
 
 
-@rule("PLM208", "unmatched-model", Severity.ERROR, reads=["models", "base_models"])
+@rule("PLM208", "unmatched-model", Severity.ERROR, reads=NAMES)
 def unmatched_model(context: Context) -> Iterator[Finding]:
     """An entry of `models` belongs to no base model, so its numbers would train nothing.
 
-    Entries belong to the base model of the same `name`, else to the one of the same number.
+    Entries belong to the base model of the same `name`, else to the one of the same number. A file that
+    `defaults` mounts at `models.model_1.ppo_trainer_config` makes such an entry all by itself.
     """
     config = context.config
     matched = {model_key(config, base_key) for base_key in config.base_models}
     names = [base.name for base in config.base_models.values()]
     for key, model in config.models.items():
-        if key not in matched:
-            near = closest(model.name or key, names)
-            where = ("models", key, "name") if model.name else ("models", key)
-            message = f"models.{key} belongs to no base model"
-            help_text = f"did you mean name = {near!r}?" if near else f"base models: {', '.join(names)}"
-            yield Finding(where, message, help_text, at_key=not model.name)
+        if key in matched:
+            continue
+        message = f"models.{key} belongs to no base model"
+        if model.name is None and _is_mounted(context, key):
+            message += ", and a file is mounted at it in `defaults`"
+            lacking = re.sub(r"^model_(?=\d+$)", "base_models.policy_", key)
+            advice = "remove it from `defaults`, or define its base model"
+            if lacking != key:
+                advice = f"remove it from `defaults`, or define {lacking}"
+            yield Finding(("models", key), message, f"{advice}; base models: {', '.join(names)}", at_key=True)
+            continue
+        near = closest(model.name or key, names)
+        where = ("models", key, "name") if model.name else ("models", key)
+        help_text = f"did you mean name = {near!r}?" if near else f"base models: {', '.join(names)}"
+        yield Finding(where, message, help_text, at_key=not model.name)
+
+
+def _is_mounted(context: Context, key: str) -> bool:
+    """True where `defaults` mounts a file at the trainer of `models.<key>`, or at the whole entry."""
+    places = {("models", key), ("models", key, PPO)}
+    return any(package[:3] in places for package in context.packages)
+
+
+@rule("PLM216", "model-without-fragment", Severity.WARNING, reads=["models.*.name", TRAINER])
+def model_without_fragment(context: Context) -> Iterator[Finding]:
+    """A trainer fragment is mounted at some entries of `models`, and not at this one.
+
+    Its policy is trained with the defaults where the others have the numbers of the fragment, such as
+    another learning rate. Mount one for every policy, or set the same keys.
+    """
+    keys = list(context.config.models)
+    mounted = [key for key in keys if _is_mounted(context, key)]
+    if not mounted:
+        return
+    set_at = {key: dict.fromkeys(_leaves(get(context.data, ("models", key, PPO)))) for key in keys}
+    there = dict.fromkeys(path for key in mounted for path in set_at[key])
+    for key in keys:
+        lacking = [path for path in there if path not in set_at[key]]
+        if key not in mounted and lacking:
+            first = next((path for path in lacking if path[-1] == "lr"), lacking[0])
+            named = dotted(first) + (f" and {len(lacking) - 1} more keys" if len(lacking) > 1 else "")
+            message = (
+                f"models.{key} has no trainer fragment, and does not set what the others have of one: {named}"
+            )
+            mount = f'{{ "…/ppo_trainer@models.{key}.{PPO}" = "…" }}'
+            yield Finding(("models", key), message, f"add {mount} to `defaults`", at_key=True)
+
+
+def _leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The paths of all values of a section."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, (*path, key))
+    elif value is not MISSING:
+        yield path

@@ -1,7 +1,11 @@
 """PLM0, syntax and shape: pages of what is found while a file is read and typed."""
 
+from collections.abc import Iterator
+
+from pettingllms.config.experiment import FORMAT
+from pettingllms.documents.source import Finding
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.rule import loading_rule
+from pettingllms.lint.rule import Context, loading_rule, rule
 
 
 @loading_rule("PLM001", "invalid-syntax", Severity.ERROR)
@@ -85,3 +89,26 @@ def not_an_experiment() -> None:
     A trainer fragment is mounted by an experiment's `defaults` list; sweep files of other tools
     become an experiment by `pettingllms import`.
     """
+
+
+@loading_rule("PLM012", "unused-noqa", Severity.WARNING)
+def unused_noqa() -> None:
+    """A comment silences a finding that is not there, or names a code that no rule has.
+
+    `# noqa: PLM101` behind a value silences that code on its line, also where the value ends on a later
+    one; `# noqa: PLM1` all codes that begin so, `# noqa` all. `# noqa-file: PLM101` on a line of its own
+    speaks of the whole file. `train` and `sweep run` refuse a file for its errors all the same. While a file
+    has errors of shape, only codes that no rule has are reported here.
+    """
+
+
+@rule("PLM013", "newer-format", Severity.ERROR, reads=["format"])
+def newer_format(context: Context) -> Iterator[Finding]:
+    """The file says by `format` that it is written for a later version of this package.
+
+    Its keys may mean something else there, so that it is not run by this one.
+    """
+    written = context.config.format
+    if written > FORMAT:
+        message = f"format = {written} is newer than this version reads, which is format {FORMAT}"
+        yield Finding(("format",), message, f"upgrade pettingllms, or write format = {FORMAT} if it is that")

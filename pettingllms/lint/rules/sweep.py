@@ -1,17 +1,29 @@
-"""PLM4, sweep: the shape of axes, and the grid that they make."""
+"""PLM4, sweep: the shape of axes, the space that they make, and the study over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from pettingllms.config.axes import Axis
-from pettingllms.config.shape import written
-from pettingllms.documents.source import Finding, dotted
+from pettingllms.config.load import Draft
+from pettingllms.documents.source import Finding
+from pettingllms.lint.axis_checks import axis_findings
+from pettingllms.lint.cells import MAX_CELLS
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import loading_rule
-from pettingllms.space.cells import cell_count, duplicates, label
+from pettingllms.lint.space_checks import cell_findings
+from pettingllms.lint.study_checks import study_findings
+from pettingllms.space.units import ValueOf
 
-MAX_CELLS = 4096
+__all__ = ["MAX_CELLS", "axis_findings", "space_findings"]
+
+
+def space_findings(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
+    """What is wrong with the space that the axes of a draft make, and with `[sweep]`.
+
+    `value_of`: the value at a path of the experiment under values of axes, the others at their defaults.
+    """
+    yield from study_findings(draft, value_of)
+    yield from cell_findings(draft, value_of)
 
 
 @loading_rule("PLM401", "malformed-axis", Severity.ERROR)
@@ -19,8 +31,11 @@ def malformed_axis() -> None:
     """A swept value is not written as it should be.
 
     It is an inline table whose first key is `sweep`:
-    `lr = { sweep = "choice", values = [1e-6, 1e-5], default = 1e-6 }`.
-    Nothing inside `[sweep]`, and nothing inside another swept value, can be swept.
+    `lr = { sweep = "choice", values = [1e-6, 1e-5], default = 1e-6 }`,
+    `rank = { sweep = "int", low = 8, high = 32, step = 8, default = 16 }` or
+    `lr = { sweep = "float", low = 1e-7, high = 1e-5, log = true, points = 3, default = 1e-6 }`.
+    In `[sweep.space]` the same table stands beside the quoted path of its key. Nothing else inside
+    `[sweep]`, and nothing inside another swept value, can be swept.
     """
 
 
@@ -28,7 +43,8 @@ def malformed_axis() -> None:
 def duplicate_choice() -> None:
     """An axis has a value twice, so that two trials would be the same.
 
-    Optuna compares choices by equality: `true` and `1`, or `1` and `1.0`, are one choice.
+    Optuna compares choices by equality: `true` and `1`, or `1` and `1.0`, are one choice. Of zipped axes,
+    what counts is the whole row.
     """
 
 
@@ -36,7 +52,8 @@ def duplicate_choice() -> None:
 def default_not_a_choice() -> None:
     """The default of an axis is none of its values.
 
-    The default is what a plain `train` uses; in a grid it must be one of the cells.
+    The default is what a plain `train` uses; in a grid it must be one of the cells. The defaults of zipped
+    axes must stand in one row.
     """
 
 
@@ -48,18 +65,136 @@ def grid_too_large() -> None:
     """
 
 
-def axis_findings(axes: Sequence[Axis]) -> Iterator[Finding]:
-    """What is wrong with axes whose shape is right."""
-    for axis in axes:
-        for earlier, later in duplicates(axis.values):
-            first, second = written(axis.values[earlier]), written(axis.values[later])
-            same = f"{second} stands twice" if first == second else f"{second} equals {first}"
-            path = (*axis.path, "values", later)
-            yield Finding(path, f"{dotted(axis.path)}: {same} in values", "remove one", code="PLM402")
-        if label(axis.default) not in [label(value) for value in axis.values]:
-            message = f"{dotted(axis.path)}: the default {written(axis.default)} is none of the values"
-            yield Finding((*axis.path, "default"), message, "add it to values", code="PLM403")
-    count = cell_count(axes)
-    if count > MAX_CELLS:
-        message = f"the axes make {count} cells, more than {MAX_CELLS}"
-        yield Finding(axes[-1].path, message, "sweep fewer values", code="PLM404")
+@loading_rule("PLM405", "bad-range", Severity.ERROR)
+def bad_range() -> None:
+    """The range of an axis is none.
+
+    `low` must be less than `high`, and greater than 0 with `log`. `step` must be greater than 0 and goes
+    with neither `log` nor `points`; `points` are at least 2, and whole numbers have that many in the range.
+    """
+
+
+@loading_rule("PLM406", "step-misses-high", Severity.WARNING)
+def step_misses_high() -> None:
+    """The range of an axis is no multiple of its step, so that `high` is never tried.
+
+    The message says which value is the last one. Optuna lowers `high` to it.
+    """
+
+
+@loading_rule("PLM407", "endless-axis-in-grid", Severity.ERROR)
+def endless_axis_in_grid() -> None:
+    """An axis of a grid has no end of values.
+
+    A grid tries every value: a range of numbers needs `step` or `points`, a logarithmic one `points`. Whole
+    numbers without `log` need neither. Other samplers draw from the whole range.
+    """
+
+
+@loading_rule("PLM408", "default-outside-range", Severity.ERROR)
+def default_outside_range() -> None:
+    """The default of an axis lies outside of its range, or between its steps or points.
+
+    The default is what a plain `train` uses, and a trial of every study. Optuna would accept any number
+    here with a warning.
+    """
+
+
+@loading_rule("PLM409", "bad-expression", Severity.ERROR)
+def bad_expression() -> None:
+    """The text of `when` or of a constraint is no condition.
+
+    An expression has keys of the experiment (`training.seed`, `multi_agent_interaction.turn_order.0`),
+    numbers, quoted texts, `true`, `false`, `null` and lists; `+ - * / %`; `== != < <= > >=`, also chained;
+    `in`, `not in`, `and`, `or`, `not` and brackets. Nothing else can be said, and nothing is run as code. It
+    must be true or false in every cell: a comparison of a text with a number, or a division by zero, has no
+    value.
+    """
+
+
+@loading_rule("PLM410", "unknown-path-in-expression", Severity.ERROR)
+def unknown_path_in_expression() -> None:
+    """An expression names a key that the experiment does not have.
+
+    Paths start at the root. A text is quoted: `env.name == "math_env"`.
+    """
+
+
+@loading_rule("PLM411", "axis-never-applies", Severity.WARNING)
+def axis_never_applies() -> None:
+    """No cell fulfils the condition of an axis, so that only its default is ever used.
+
+    An override on what the condition names can be the reason.
+    """
+
+
+@loading_rule("PLM412", "zip-mismatch", Severity.ERROR)
+def zip_mismatch() -> None:
+    """Axes that are zipped do not fit together.
+
+    Axes with the same `zip` move together, value by value: there are at least two, they have equally many
+    values, and one condition or none.
+    """
+
+
+@loading_rule("PLM413", "when-cycle", Severity.ERROR)
+def when_cycle() -> None:
+    """Conditions of axes depend on each other, so that none can be decided first.
+
+    The condition of an axis may name other axes, and not itself.
+    """
+
+
+@loading_rule("PLM414", "swept-twice", Severity.ERROR)
+def swept_twice() -> None:
+    """A key is swept where it stands and in `[sweep.space]`, or an axis there lies inside of another.
+
+    Which of the two counts would be a guess.
+    """
+
+
+@loading_rule("PLM415", "constraints-exclude", Severity.ERROR)
+def constraints_exclude() -> None:
+    """The constraints leave no cell, or exclude the one of the defaults.
+
+    The defaults are what a plain `train` uses, and a trial of every study.
+    """
+
+
+@loading_rule("PLM416", "same-cell-twice", Severity.WARNING)
+def same_cell_twice() -> None:
+    """Two cells are the same once references are resolved, so that one trial would be run twice."""
+
+
+@loading_rule("PLM417", "option-of-another-sampler", Severity.ERROR)
+def option_of_another_sampler() -> None:
+    """`[sweep]` has options of a sampler that it does not use, or of another kind of pruner.
+
+    They would change nothing, although they read as if they did. It happens when a sampler is exchanged.
+    """
+
+
+@loading_rule("PLM418", "pruner-with-many-objectives", Severity.ERROR)
+def pruner_with_many_objectives() -> None:
+    """A pruner is set beside several objectives.
+
+    A pruner compares one number of each trial; Optuna raises NotImplementedError: "Trial.report is not
+    supported for multi-objective optimization".
+    """
+
+
+@loading_rule("PLM419", "without-effect-in-grid", Severity.INFO)
+def without_effect_in_grid() -> None:
+    """A key of `[sweep]` means nothing in a grid.
+
+    A grid runs each cell once, in file order: `trials`, `seed` and the options of samplers are for others.
+    """
+
+
+@loading_rule("PLM420", "unknown-objective", Severity.WARNING)
+def unknown_objective() -> None:
+    """The metric of an objective is none that a run measures.
+
+    Every trial would end without its objective, and fail. docs/records.md lists the metrics; `<agent>` and
+    `<policy>` in them are names of the experiment.
+    """

@@ -1,0 +1,63 @@
+"""What a command line asks of the linter, and what the project's settings add to it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pettingllms.lint.diagnostic import Severity
+
+if TYPE_CHECKING:
+    from pettingllms.lint.checked import CheckOptions
+    from pettingllms.lint.settings import LintSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LintRequest:
+    """The arguments of `pettingllms lint`, checked, with codes in capital letters."""
+
+    paths: tuple[Path, ...]
+    overrides: tuple[str, ...] = ()
+    overlays: tuple[Path, ...] = ()
+    output_format: str = "text"
+    output: Path | None = None
+    fail_on: Severity | None = None
+    exit_zero: bool = False
+    statistics: bool = False
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    here: bool = False
+    assume: str = ""
+    fix: bool = False
+    unsafe_fixes: bool = False
+    diff: bool = False
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+    stdin_name: Path | None = None
+    skip_others: bool = False
+    drop_invalid: bool = False
+    jobs: int | None = None
+    cached: bool = True
+
+    def completed(self, settings: LintSettings) -> LintRequest:
+        """The request with the settings of the project where the command line says nothing."""
+        return dataclasses.replace(
+            self,
+            select=self.select or settings.select,
+            fail_on=self.fail_on or settings.fail_on or Severity.WARNING,
+            assume=self.assume or ("" if self.here else settings.assume or ""),
+            baseline=self.baseline or settings.baseline,
+        )
+
+    def check_options(self) -> CheckOptions:
+        """How each file is checked. Raises UsageError where the assumed machine cannot be read."""
+        from pettingllms.lint.checked import CheckOptions
+
+        facts = None
+        if self.here or self.assume:
+            from pettingllms.lint.facts import Facts
+
+            facts = Facts.here() if self.here else Facts.assumed(self.assume)
+        return CheckOptions(self.overrides, self.overlays, facts, self.drop_invalid, self.jobs, self.cached)

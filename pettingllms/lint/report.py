@@ -1,0 +1,83 @@
+"""What linting one file gives: diagnostics, and the experiment and its cells where it may run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.load import Draft, LoadedExperiment
+from pettingllms.documents.source import KeyPath
+from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.rule import RULES
+from pettingllms.space.cells import Cell
+
+USAGE_CODES = ("PLM002",)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCell:
+    """One valid cell of the grid; `stored` is its resolved tree as it may be written to files."""
+
+    number: int
+    values: Mapping[KeyPath, Any]
+    config: ExperimentConfig
+    stored: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of a sweep after the proof.
+
+    `runnable`: those without an error. `impossible`: those with one, each with the diagnostics that say
+    why. `excluded`: those that a constraint leaves out. `complete` is False where the space is endless
+    or too large, so that only its corners and a sample were proved.
+    """
+
+    runnable: tuple[Cell, ...] = ()
+    impossible: tuple[tuple[Cell, tuple[Diagnostic, ...]], ...] = ()
+    excluded: tuple[Cell, ...] = ()
+    complete: bool = True
+
+    @property
+    def checked(self) -> int:
+        """How many were proved."""
+        return len(self.runnable) + len(self.impossible)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found in one file.
+
+    `experiment` is there only where a run may start. `draft` is there where the file could be read.
+    `unchecked`: what could not be checked, and why, in words.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    experiment: LoadedExperiment | None = None
+    cells: Cells = Cells()
+    draft: Draft | None = None
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """True where no run starts: an error, or something that this version cannot do."""
+        return any(found.severity is Severity.ERROR or RULES[found.code].blocks for found in self.diagnostics)
+
+    def exit_code(self, fail_on: Severity = Severity.WARNING) -> int:
+        """0 clean, 1 with a diagnostic at or above `fail_on`, 2 where the file could not be read."""
+        if any(found.code in USAGE_CODES for found in self.diagnostics):
+            return 2
+        return int(any(found.severity.rank >= fail_on.rank for found in self.diagnostics))
+
+    def filtered(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Report:
+        """The report without codes that start with none of `select` or with one of `ignore`."""
+        kept = tuple(
+            found
+            for found in self.diagnostics
+            if (not select or found.code.startswith(tuple(select)))
+            and not (ignore and found.code.startswith(tuple(ignore)))
+        )
+        return dataclasses.replace(self, diagnostics=kept)

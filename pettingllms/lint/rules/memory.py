@@ -1,0 +1,278 @@
+"""PLM3, numbers and resources: whether weights, activations and checkpoints fit the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.homes import first_set, gpus_per_node, lora_rank, sequence_lengths
+from pettingllms.documents.source import Finding, KeyPath
+from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.model_files import ModelShape, shape_of
+from pettingllms.lint.policies import ENGINES, LENGTHS, NAMES, OURS, RANKS, Policy, engines, policies
+from pettingllms.lint.rule import Context, rule
+from pettingllms.lint.rules.resources import GPU_COUNT, counted
+from pettingllms.lint.unchecked import machine_fact, model_is_unknown
+
+CHUNK_POSITIONS = 256
+"""Positions whose logits exist at one time in the trainer (`losses.logprobs`)."""
+ADAPTER_BYTES = 16
+"""Of each weight of an adapter: itself, its gradient and AdamW's two moments, all float32."""
+SAVED_ADAPTER_BYTES = 12
+"""Of each weight of an adapter in a checkpoint: itself and AdamW's two moments."""
+UNREMARKABLE = 2**30
+"""Bytes of checkpoints that fit almost anywhere, so that nobody needs to hear that they were not checked."""
+CHECKPOINTS: KeyPath = ("training", "model_checkpoints_dir")
+
+
+def size_in_words(count: int) -> str:
+    """`1.5 GiB`, or MiB where that is more readable."""
+    unit, name = (2**30, "GiB") if count >= 2**30 else (2**20, "MiB")
+    # A float has no room for absurd numbers, which an experiment may hold all the same.
+    return f"{min(count, 2**100) / unit:.1f} {name}"
+
+
+@rule(
+    "PLM315",
+    "gpu-memory",
+    Severity.WARNING,
+    reads=[
+        *("resource.nnodes", *GPU_COUNT, *RANKS, *LENGTHS, *ENGINES),
+        *("env.max_turns", "training.train_batch_size", "training.train_sample_num"),
+        *(f"{OURS}.model.target_modules", f"{OURS}.actor.fsdp_config.model_dtype"),
+        f"{OURS}.actor.ppo_max_token_len_per_gpu",
+        *(f"{OURS}.rollout.{key}" for key in ("name", "dtype", "max_model_len", "gpu_memory_utilization")),
+        f"{OURS}.rollout.tensor_model_parallel_size",
+    ],
+)
+def gpu_memory(context: Context) -> Iterator[Finding]:
+    """The run needs more memory than a GPU has (`RuntimeError: CUDA out of memory`).
+
+    Estimated from the `config.json` of the model, per GPU, and low rather than high:
+
+    - The engine takes `gpu_memory_utilization` of the memory. That holds its share of the weights, 2 bytes
+      each in bfloat16, and the keys and values of one sequence of the longest length.
+    - The trainer has the rest: frozen weights, 16 bytes for each weight of an adapter (AdamW), the
+      activations of one micro-batch of `ppo_max_token_len_per_gpu` tokens, the output matrix in float32
+      and the logits of 256 positions.
+
+    What helps: a smaller `train_batch_size` or micro-batch, a shorter `max_prompt_length` or
+    `max_response_length`, LoRA instead of full weights (`specialization = "lora"`), fewer candidates
+    (`train_sample_num`), and another share for the engine.
+    """
+    config = context.config
+    memory = machine_fact(context, "gpu_memory") if config.training.device == "cuda" else None
+    if memory is None:
+        return
+    for group in engines(config):
+        shape = shape_of(group[0].base.path)
+        if shape is None:
+            model_is_unknown(context, group[0].base.path)
+            continue
+        yield from _engine_memory(context, group, shape, memory)
+        if config.specialization != "prompt":
+            yield from _trainer_memory(context, group, shape, memory)
+
+
+def _engine_memory(
+    context: Context, group: list[Policy], shape: ModelShape, memory: int
+) -> Iterator[Finding]:
+    first = group[0]
+    rollout = first.ours.rollout
+    if rollout.name != "vllm":
+        return
+    width = 4 if rollout.dtype == "float32" else 2
+    gpus = rollout.tensor_model_parallel_size
+    longest = first_set(
+        rollout.max_model_len, max(sum(sequence_lengths(context.config, one.model)) for one in group)
+    )
+    weights = shape.parameters * width // gpus
+    cache = shape.cache_bytes(longest, width) // min(gpus, shape.key_value_heads)
+    share = int(rollout.gpu_memory_utilization * memory)
+    if weights + cache <= share:
+        return
+    where = context.first_set(
+        *first.rollout("gpu_memory_utilization"), ("base_models", first.base_key, "path")
+    )
+    over = f" / {gpus} GPUs" if gpus > 1 else ""
+    message = (
+        f"the engine does not fit: weights of {first.base.path}{over} {size_in_words(weights)} + "
+        f"one sequence of {longest} tokens {size_in_words(cache)} > gpu_memory_utilization "
+        f"{rollout.gpu_memory_utilization:g} x {size_in_words(memory)} = {size_in_words(share)}"
+    )
+    help_text = "a larger gpu_memory_utilization, shorter lengths, or a larger tensor_model_parallel_size"
+    yield Finding(where, message, help_text)
+
+
+def _trainer_memory(
+    context: Context, group: list[Policy], shape: ModelShape, memory: int
+) -> Iterator[Finding]:
+    config, first = context.config, group[0]
+    rollout, actor = first.ours.rollout, first.ours.actor
+    gpus = max(config.resource.nnodes * gpus_per_node(config), 1)
+    width = 4 if actor.fsdp_config.model_dtype == "fp32" else 2
+    # Of full weights also the gradient, of the same width, and two moments in float32.
+    each = width if config.specialization == "lora" else 2 * width + 8
+    adapters = _adapter_weights(config, group, shape) if config.specialization == "lora" else 0
+    tokens, worst = max((_micro_batch(config, one), number) for number, one in enumerate(group))
+    parts = {
+        "weights": shape.parameters * each // gpus,
+        "adapters with their optimizer": adapters * ADAPTER_BYTES // gpus,
+        f"activations of {tokens} tokens": tokens * _activation_bytes(config, group[worst], shape, width),
+        "logits": shape.vocabulary * (shape.hidden * (width == 2) + 2 * CHUNK_POSITIONS) * 4,
+    }
+    share = rollout.gpu_memory_utilization if rollout.name == "vllm" else 0.0
+    left = int((1 - share) * memory)
+    need = sum(parts.values())
+    if need <= left:
+        return
+    where = context.first_set(
+        *group[worst].below("actor_rollout_ref", "actor", "ppo_max_token_len_per_gpu"),
+        *first.rollout("gpu_memory_utilization"),
+        ("training", "train_batch_size"),
+        ("base_models", first.base_key, "path"),
+    )
+    listed = " + ".join(f"{name} {size_in_words(size)}" for name, size in parts.items() if size)
+    message = (
+        f"CUDA out of memory is likely in the trainer: {listed} = {size_in_words(need)} > "
+        f"(1 - {share:g}) x {size_in_words(memory)} = {size_in_words(left)} beside the engine"
+    )
+    help_text = "lower ppo_max_token_len_per_gpu, train_batch_size, the lengths or gpu_memory_utilization"
+    yield Finding(where, message, help_text)
+
+
+def _micro_batch(config: ExperimentConfig, policy: Policy) -> int:
+    """Tokens of the largest micro-batch: the budget, or all that a policy has in a step."""
+    training = config.training
+    prompt, response = sequence_lengths(config, policy.model)
+    everything = (
+        training.train_batch_size * config.env.max_turns * (prompt + training.train_sample_num * response)
+    )
+    return min(first_set(policy.ours.actor.ppo_max_token_len_per_gpu, 8192), everything)
+
+
+def _activation_bytes(config: ExperimentConfig, policy: Policy, shape: ModelShape, width: int) -> int:
+    """Bytes that the backward pass needs for each token: measured ones are 3 to 17 % above these.
+
+    Inputs and outputs of norms and attention, the feed-forward part, and in a layer with an adapter the
+    input once more in float32.
+    """
+    queries = shape.heads * shape.head_size
+    inner = (4 if shape.projections == 3 else 2) * shape.feed_forward
+    layer = width * (4 * shape.hidden + 2 * queries + inner)
+    targets = policy.ours.model.target_modules
+    if config.specialization == "lora" and width == 2:
+        layer += 4 * sum(
+            wide for name, (wide, _) in shape.matrices.items() if targets == "all-linear" or name in targets
+        )
+    return shape.layers * layer
+
+
+def _adapter_weights(config: ExperimentConfig, group: list[Policy], shape: ModelShape) -> int:
+    return sum(
+        shape.adapter_parameters(lora_rank(config, one.model), one.ours.model.target_modules) for one in group
+    )
+
+
+@rule(
+    "PLM316",
+    "disk-space",
+    Severity.WARNING,
+    reads=[
+        *("specialization", "base_models.*.path", *RANKS, *NAMES, f"{OURS}.model.target_modules"),
+        *("training.total_training_steps", "training.save_freq", "training.keep_checkpoints"),
+        "training.model_checkpoints_dir",
+    ],
+)
+def disk_space(context: Context) -> Iterator[Finding]:
+    """The checkpoints of a run need more disk than is free.
+
+    A checkpoint holds the adapter of every policy and its optimizer, 12 bytes for each weight of an
+    adapter; with full weights, 10 bytes for each weight of the model. A new one is written before the
+    oldest is removed.
+    """
+    config, training = context.config, context.config.training
+    if config.specialization == "prompt":
+        return
+    total = 0
+    for policy in policies(config):
+        shape = shape_of(policy.base.path)
+        if shape is None:
+            model_is_unknown(context, policy.base.path)
+            return
+        if config.specialization == "lora":
+            total += _adapter_weights(config, [policy], shape) * SAVED_ADAPTER_BYTES
+        else:
+            total += shape.parameters * 10
+    steps, every = training.total_training_steps, training.save_freq
+    written = -(-steps // every) if every else 1
+    count = min(written, training.keep_checkpoints + 1)
+    if total * count < UNREMARKABLE and context.facts is None:
+        return
+    free = machine_fact(context, "disk_free")
+    if free is None:
+        return
+    free = _free_space(context, free)
+    if total * count > free:
+        where = context.first_set(("training", "keep_checkpoints"), ("training", "save_freq"), CHECKPOINTS)
+        message = (
+            f"{counted(count, 'checkpoint')} of {size_in_words(total)} each need "
+            f"{size_in_words(total * count)}, and {size_in_words(free)} are free"
+        )
+        yield Finding(where, message, "keep fewer of them, or name another model_checkpoints_dir")
+
+
+def _free_space(context: Context, otherwise: int) -> int:
+    """Bytes that are free where checkpoints go: in a folder of this machine, or in the run folder."""
+    folder = _existing_part(context.config.training.model_checkpoints_dir)
+    if folder is None or context.facts is None or not context.facts.local:
+        return otherwise
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return otherwise
+
+
+def _existing_part(setting: str) -> Path | None:
+    """The nearest part of an absolute folder that exists; None for a relative one."""
+    try:
+        folder = Path(setting).expanduser()
+        if not folder.is_absolute():
+            return None
+        return next((part for part in (folder, *folder.parents) if _exists(part)), None)
+    except (RuntimeError, ValueError):
+        return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # Below a folder that may not be entered.
+        return False
+
+
+@rule("PLM321", "checkpoints-not-writable", Severity.ERROR, reads=["training.model_checkpoints_dir"])
+def checkpoints_not_writable(context: Context) -> Iterator[Finding]:
+    """`training.model_checkpoints_dir` cannot be written on this machine.
+
+    A relative folder lies in the run folder. An absolute one is made where it is missing, which takes
+    the right to write into the nearest folder above it that exists. Only checked where the facts are those
+    of this very machine (`--here`, `train`, `sweep run`).
+    """
+    if context.facts is None or not context.facts.local:
+        return
+    setting = context.config.training.model_checkpoints_dir
+    there = _existing_part(setting)
+    if there is None:
+        return
+    if not there.is_dir():
+        message = f"checkpoints cannot be written to {setting}: {there} is no folder"
+        yield Finding(CHECKPOINTS, message, "name another folder")
+    elif not os.access(there, os.W_OK | os.X_OK):
+        missing = "" if there == Path(setting).expanduser() else "it does not exist, and "
+        message = f"checkpoints cannot be written to {setting}: {missing}{there} is not writable"
+        yield Finding(CHECKPOINTS, message, "name another folder, or check its permissions")

@@ -1,0 +1,166 @@
+"""What is wrong with `[sweep]`: objectives, and options of samplers and pruners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pettingllms.compose.tree import get
+from pettingllms.config.load import Draft
+from pettingllms.config.shape import written
+from pettingllms.config.sweep import METRICS, PRUNER_OPTIONS, SAMPLER_OPTIONS
+from pettingllms.documents.source import Change, Finding, Fix, KeyPath, dotted
+from pettingllms.registry import closest
+from pettingllms.space.units import ValueOf
+
+MISSING, BAD_VALUE, NOT_AVAILABLE = "PLM004", "PLM006", "PLM007"
+OF_ANOTHER, MANY_OBJECTIVES, NO_EFFECT, UNKNOWN_METRIC = "PLM417", "PLM418", "PLM419", "PLM420"
+PRUNER: KeyPath = ("sweep", "pruner")
+_ALL_PRUNER_OPTIONS = {option for options in PRUNER_OPTIONS.values() for option in options}
+_NAMES: dict[str, KeyPath] = {
+    "<agent>": ("agent_policy_configs", "agent_configs"),
+    "<policy>": ("base_models",),
+}
+
+
+def sampler_of(value_of: ValueOf) -> str:
+    """The sampler of the study; `grid` where it is none that there is."""
+    found = _read(value_of, ("sweep", "sampler"))
+    return found if found in SAMPLER_OPTIONS else "grid"
+
+
+def study_findings(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
+    """What is wrong with the keys of `[sweep]` beside their types."""
+    sweep = get(draft.tree.data, ("sweep",))
+    if not isinstance(sweep, dict):
+        return
+    faulty = {path[1] for path in draft.faulty_axes if path[:1] == ("sweep",) and len(path) > 1}
+    set_keys = [key for key, value in sweep.items() if value is not None and key not in faulty]
+    yield from _sampler(set_keys, sampler_of(value_of))
+    for key in SAMPLER_OPTIONS:
+        yield from _contradictions(key, _section(value_of, ("sweep", key)))
+    yield from _pruner(_section(value_of, PRUNER), value_of)
+    yield from _objectives(draft, value_of)
+
+
+def _read(value_of: ValueOf, path: KeyPath) -> Any:
+    """The value at `path`, axes at their defaults; None where there is none."""
+    try:
+        return value_of({}, path)
+    except KeyError:
+        return None
+
+
+def _section(value_of: ValueOf, path: KeyPath) -> Mapping[str, Any]:
+    found = _read(value_of, path)
+    return (
+        {key: value for key, value in found.items() if value is not None} if isinstance(found, dict) else {}
+    )
+
+
+def _sampler(set_keys: list[str], sampler: str) -> Iterator[Finding]:
+    for key in set_keys:
+        path = ("sweep", key)
+        if key in SAMPLER_OPTIONS and key != sampler:
+            help_text = f'remove it, or set sampler = "{key}"'
+            fix = Fix(f"remove {dotted(path)}", (Change("remove", path),), safe=False)
+            message = f'{dotted(path)} belongs to {key}, and the sampler is "{sampler}"'
+            code = NO_EFFECT if sampler == "grid" else OF_ANOTHER
+            yield Finding(path, message, help=help_text, at_key=True, code=code, fix=fix)
+        elif key in ("trials", "seed") and sampler == "grid":
+            message = f"{dotted(path)} has no effect in a grid, which runs each cell once"
+            yield Finding(path, message, help="remove it, or choose a sampler", at_key=True, code=NO_EFFECT)
+
+
+def _pruner(pruner: Mapping[str, Any], value_of: ValueOf) -> Iterator[Finding]:
+    kind = pruner.get("kind")
+    own = PRUNER_OPTIONS.get(kind) if isinstance(kind, str) else None
+    if own is None:
+        return
+    for key in pruner:
+        if key in _ALL_PRUNER_OPTIONS and key not in own:
+            path = (*PRUNER, key)
+            kinds = ", ".join(name for name, options in PRUNER_OPTIONS.items() if key in options)
+            message = f'{dotted(path)} belongs to {kinds}, and the pruner is "{kind}"'
+            fix = Fix(f"remove {dotted(path)}", (Change("remove", path),), safe=False)
+            help_text = f"options of {kind}: {', '.join(own)}"
+            yield Finding(path, message, help=help_text, at_key=True, code=OF_ANOTHER, fix=fix)
+    needed = {"patient": ("patience",), "threshold": ("lower", "upper")}.get(str(kind), ())
+    if needed and not any(key in pruner for key in needed):
+        message = f'the pruner "{kind}" needs {" or ".join(needed)}'
+        yield Finding((*PRUNER, needed[0]), message, help=f"add {needed[0]} = …", at_key=True, code=MISSING)
+    lower, upper = pruner.get("lower"), pruner.get("upper")
+    if _numbers(lower, upper) and lower >= upper:  # type: ignore[operator]
+        yield _bad((*PRUNER, "lower"), "lower must be less than upper")
+    least, most = pruner.get("min_resource"), pruner.get("max_resource")
+    if _numbers(least, most) and least > most:  # type: ignore[operator]
+        yield _bad((*PRUNER, "min_resource"), "min_resource is more than max_resource")
+    if pruner.get("bootstrap_count") and most is None and kind == "hyperband":
+        yield _bad((*PRUNER, "bootstrap_count"), "bootstrap_count needs max_resource")
+    objectives = _read(value_of, ("sweep", "objectives"))
+    if isinstance(objectives, list) and len(objectives) > 1:
+        message = f"a pruner compares one objective, and there are {len(objectives)}"
+        yield Finding(PRUNER, message, help="remove the pruner", at_key=True, code=MANY_OBJECTIVES)
+
+
+def _contradictions(key: str, options: Mapping[str, Any]) -> Iterator[Finding]:
+    """Options of one sampler that Optuna refuses together."""
+    path = ("sweep", key)
+    if key == "tpe" and options.get("group") is True and options.get("multivariate") is False:
+        yield _bad((*path, "group"), "group needs multivariate")
+    if key == "nsga2" and options.get("crossover") in ("spx", "undx") and options.get("population_size") == 2:
+        yield _bad((*path, "population_size"), f"{options['crossover']} combines 3 trials, not 2")
+    if key == "cmaes":
+        chosen = [
+            name for name in ("use_separable_cma", "with_margin", "lr_adapt") if options.get(name) is True
+        ]
+        if len(chosen) > 1:
+            yield _bad((*path, chosen[-1]), f"{' and '.join(chosen)} exclude each other")
+
+
+def _bad(path: KeyPath, message: str) -> Finding:
+    return Finding(path, f"{dotted(path[:-1])}: {message}", code=BAD_VALUE)
+
+
+def _numbers(*values: Any) -> bool:
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def _objectives(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
+    objectives = _read(value_of, ("sweep", "objectives"))
+    known = list(_metrics(draft, value_of))
+    for number, objective in enumerate(objectives if isinstance(objectives, list) else ()):
+        path: KeyPath = ("sweep", "objectives", number)
+        if number == 1:
+            message = "more than one objective is not available in this version"
+            yield Finding(path, message, help="keep one", code=NOT_AVAILABLE)
+        metric = objective.get("metric") if isinstance(objective, dict) else None
+        if isinstance(metric, str) and not any(_is_metric(metric, name) for name in known):
+            near = closest(metric, [name for name in known if not name.endswith("*")])
+            help_text = f"did you mean {near}?" if near else "docs/records.md lists them"
+            message = f"{written(metric)} is no metric that a run measures"
+            yield Finding((*path, "metric"), message, help=help_text, code=UNKNOWN_METRIC)
+
+
+def _is_metric(metric: str, name: str) -> bool:
+    return metric == name or (name.endswith("*") and metric.startswith(name[:-1]))
+
+
+def _metrics(draft: Draft, value_of: ValueOf) -> Iterator[str]:
+    """The metrics of this experiment; one that ends with `*` stands for all that begin like it."""
+    for metric in METRICS:
+        word = next((word for word in _NAMES if metric.endswith(word)), None)
+        if word is None:
+            yield metric
+            continue
+        names = _names(draft, _NAMES[word], value_of)
+        yield from (metric.replace(word, name) for name in names)
+
+
+def _names(draft: Draft, path: KeyPath, value_of: ValueOf) -> list[str]:
+    """The names of agents or policies; `*` where they may differ between cells."""
+    if any(axis.path[:1] == path[:1] for axis in draft.axes):
+        return ["*"]
+    section = _read(value_of, path)
+    entries = section.values() if isinstance(section, dict) else ()
+    return [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry] or ["*"]

@@ -32,11 +32,16 @@ test-slow *ARGS:
 # Measure; prints numerator, denominator, ratio
 bench:
     {{env}} python -m benchmarks.lint_cold
+    {{env}} python -m benchmarks.lint_speed
     {{env}} python -m benchmarks.documents
 
 # Mutated real files through convert, show and lint; prints the counts of inputs, tracebacks and hangs
 fuzz MINUTES="1" *ARGS:
     {{env}} python -m benchmarks.fuzz --minutes {{MINUTES}} {{ARGS}}
+
+# Single faults in the shipped presets; prints how many the linter finds, at which line, by which rule
+mutations *ARGS:
+    {{env}} python -m benchmarks.lint_mutations {{ARGS}}
 
 # The main job
 quickstart:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pettingllms.cli.experiment_files import experiments_in, is_experiment
 from pettingllms.cli.lint_request import LintRequest
-from pettingllms.lint.checked import Named
-from pettingllms.lint.settings import LintSettings
+from pettingllms.lint.files.checked import Named
+from pettingllms.lint.files.settings import LintSettings
 
 STDIN = Path("<stdin>")
 _YAML = re.compile(r"\A(?:[ \t]*(?:#[^\n]*)?\r?\n|---[ \t]*\r?\n)*[\w\"'-]+[ \t]*:(?:\s|\Z)")

@@ -16,9 +16,9 @@ from pettingllms.documents.read import read_document
 from pettingllms.documents.source import Document, DocumentError
 from pettingllms.errors import UsageError
 from pettingllms.hiding import forms, replaced
-from pettingllms.lint.batch import check_or_raise, crashed, without_doubles
-from pettingllms.lint.checked import CheckOptions, FileResult, Named
 from pettingllms.lint.diagnostic import Diagnostic
+from pettingllms.lint.files.batch import check_or_raise, crashed, without_doubles
+from pettingllms.lint.files.checked import CheckOptions, FileResult, Named
 from pettingllms.lint.fixes import FixResult, Mended, fix_file, fixed_text, placed_fix
 from pettingllms.lint.formats.sarif import Replacement, replacement
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pettingllms.lint.diagnostic import Severity
 
 if TYPE_CHECKING:
-    from pettingllms.lint.checked import CheckOptions
-    from pettingllms.lint.settings import LintSettings
+    from pettingllms.lint.files.checked import CheckOptions
+    from pettingllms.lint.files.settings import LintSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class LintRequest:
 
     def check_options(self) -> CheckOptions:
         """How each file is checked. Raises UsageError where the assumed machine cannot be read."""
-        from pettingllms.lint.checked import CheckOptions
+        from pettingllms.lint.files.checked import CheckOptions
 
         facts = None
         if self.here or self.assume:

@@ -13,10 +13,10 @@ import typer
 from pettingllms.cli.lint_files import NamedFiles, named_files
 from pettingllms.cli.lint_request import LintRequest
 from pettingllms.documents.files import SYNTAX, UNREADABLE
-from pettingllms.lint.batch import check_files
-from pettingllms.lint.checked import FileResult
 from pettingllms.lint.diagnostic import Diagnostic, Severity
-from pettingllms.lint.settings import LintSettings, settings_for
+from pettingllms.lint.files.batch import check_files
+from pettingllms.lint.files.checked import FileResult
+from pettingllms.lint.files.settings import LintSettings, settings_for
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def run_lint(request: LintRequest) -> int:
             return _exit_code(_Outcome([]), named, request) or int(changed and not request.exit_zero)
     outcome = _without_known(_Outcome(check_files(named.files, options)), request, settings)
     if request.write_baseline is not None:
-        from pettingllms.lint.baseline import write_baseline
+        from pettingllms.lint.files.baseline import write_baseline
 
         write_baseline(outcome.diagnostics, request.write_baseline)
         _log.info("%s: %s written", request.write_baseline, _counted(len(outcome.diagnostics), "finding"))
@@ -78,7 +78,7 @@ def _without_known(outcome: _Outcome, request: LintRequest, settings: LintSettin
     diagnostics = [one for one in found if _is_wanted(one, request, settings)]
     if request.baseline is None or request.write_baseline is not None:
         return _Outcome(results, diagnostics)
-    from pettingllms.lint.baseline import read_baseline, without_known
+    from pettingllms.lint.files.baseline import read_baseline, without_known
 
     files = [str(result.path) for result in results]
     remaining, known, gone = without_known(diagnostics, read_baseline(request.baseline), files=files)
@@ -98,7 +98,7 @@ def _write_report(outcome: _Outcome, request: LintRequest) -> None:
 
         write_text(request.output, report(), force=True)
     if request.statistics:
-        from pettingllms.lint.statistics import statistics
+        from pettingllms.lint.files.statistics import statistics
 
         typer.echo(statistics(outcome.diagnostics), nl=False)
     elif request.output is None and request.output_format == "text" and wants_colour(sys.stdout):

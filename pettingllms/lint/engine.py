@@ -11,12 +11,12 @@ from pettingllms.compose.secrets import REDACTED, secret_texts
 from pettingllms.config.load import Draft, LoadedExperiment, choose, draft_experiment, loaded
 from pettingllms.config.typed import type_cell
 from pettingllms.documents.source import DocumentError, Finding, dotted
-from pettingllms.lint.cells import Space, ValueReader, cells_of
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.influence import Influence
 from pettingllms.lint.placing import diagnostics_of, in_file_order, placed, without_secrets
-from pettingllms.lint.proof import Proof, in_cells, prove
+from pettingllms.lint.proof.cells import Space, ValueReader, cells_of
+from pettingllms.lint.proof.influence import Influence
+from pettingllms.lint.proof.prove import Proof, in_cells, prove
 from pettingllms.lint.report import Cells, CheckedCell, Report
 from pettingllms.lint.rules.sweep import axis_findings, space_findings
 

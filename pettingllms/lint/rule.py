@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pettingllms.compose.tree import MISSING, get
@@ -101,12 +99,3 @@ def _page(function: Callable[..., Any]) -> str:
     import inspect
 
     return inspect.cleandoc(function.__doc__ or "")
-
-
-def model_settings(folder: Path) -> dict[str, Any] | None:
-    """The `config.json` of a local model folder; None where there is no readable one."""
-    try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return settings if isinstance(settings, dict) else None

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pettingllms.documents.source import KeyPath, dotted
-from pettingllms.lint.planned import Plan
+from pettingllms.lint.proof.plan import Plan
 from pettingllms.sweep.report import PLAIN_WIDTH
 from pettingllms.sweep.study import short_names
 from pettingllms.sweep.trial import shown
@@ -43,6 +43,7 @@ def show_plan(plan: Plan, stream: TextIO) -> None:
     console = Console(file=stream, soft_wrap=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
+    stream.write(_title(plan) + "\n")
     console.print(_table(plan))
     stream.write("\n".join(_sums(plan)) + "\n")
 
@@ -51,7 +52,7 @@ def _table(plan: Plan) -> Table:
     first = plan.cells[0]
     followers = [path for path in first.derived if _varies(plan, path)]
     names = short_names([*first.values, *followers])
-    table = Table(title=_title(plan), title_justify="left")
+    table = Table()
     table.add_column("cell", justify="right")
     for path in names:
         table.add_column(Text(names[path]), justify="right", style="dim" if path in followers else None)

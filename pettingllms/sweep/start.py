@@ -15,7 +15,7 @@ from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.engine import CheckedCell, Report, check_experiment, checked_cells
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
-from pettingllms.lint.planned import plan_of
+from pettingllms.lint.proof.plan import plan_of
 from pettingllms.loggers import missing_loggers
 from pettingllms.sweep import report
 from pettingllms.sweep.folders import create_folder, require_writable, study_name, training_folder

@@ -12,7 +12,7 @@ import pytest
 
 from pettingllms.cli.app import run
 from pettingllms.lint import engine
-from pettingllms.lint.cache import cache_folder
+from pettingllms.lint.files.cache import cache_folder
 
 CLEAN = (Path(__file__).parents[1] / "cases/valid/two_agents.toml").read_text()
 WARNED = CLEAN.replace("max_turns = 4", "max_turns = 3")
@@ -460,7 +460,7 @@ class TestCache:
 def test_a_cold_run_of_one_file_loads_no_processes():
     code = (
         "import sys; from pettingllms.cli.app import run; run(['lint', '--no-cache', sys.argv[1]]);"
-        "heavy = {'multiprocessing', 'concurrent.futures', 'pettingllms.lint.cache'};"
+        "heavy = {'multiprocessing', 'concurrent.futures', 'pettingllms.lint.files.cache'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     path = write("a.toml", CLEAN)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pettingllms.errors import UsageError
-from pettingllms.lint.baseline import read_baseline, without_known, write_baseline
 from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.files.baseline import read_baseline, without_known, write_baseline
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.lint import engine, workers
-from pettingllms.lint.batch import check_files, check_one, without_doubles
-from pettingllms.lint.checked import CheckOptions, FileResult, Named
+from pettingllms.lint import engine
+from pettingllms.lint.files import workers
+from pettingllms.lint.files.batch import check_files, check_one, without_doubles
+from pettingllms.lint.files.checked import CheckOptions, FileResult, Named
 
 TWO_AGENTS = (Path(__file__).parents[1] / "cases/valid/two_agents.toml").read_text()
 PLAIN = CheckOptions()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.lint import cache as cache_module
 from pettingllms.lint import engine
-from pettingllms.lint.batch import check_files
-from pettingllms.lint.cache import cache_folder, open_cache
-from pettingllms.lint.checked import CheckOptions, FileResult, Named
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.stored_result import as_plain, from_plain
+from pettingllms.lint.files import cache as cache_module
+from pettingllms.lint.files.batch import check_files
+from pettingllms.lint.files.cache import cache_folder, open_cache
+from pettingllms.lint.files.checked import CheckOptions, FileResult, Named
+from pettingllms.lint.files.stored_result import as_plain, from_plain
 
 TWO_AGENTS = (Path(__file__).parents[1] / "cases/valid/two_agents.toml").read_text()
 CACHED = CheckOptions(cached=True)

@@ -13,11 +13,11 @@ import pytest
 
 from pettingllms.documents.source import Change, Fix, Lines, Span
 from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.files.statistics import statistics
 from pettingllms.lint.formats import FORMATTERS
 from pettingllms.lint.formats.fingerprint import unique_fingerprints
 from pettingllms.lint.formats.sarif import format_sarif, replacement
 from pettingllms.lint.formats.text import format_coloured
-from pettingllms.lint.statistics import statistics
 
 ONE = Diagnostic("PLM003", Severity.ERROR, "no key x", "a.toml", 3, 2, "t.x", None, 5, "\tabc = 1")
 RENAME = Fix("rename it to y", (Change("rename", ("t", "x"), to=("t", "y")),))

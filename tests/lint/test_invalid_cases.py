@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.lint.batch import check_or_raise
-from pettingllms.lint.checked import CheckOptions, Named
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
+from pettingllms.lint.files.batch import check_or_raise
+from pettingllms.lint.files.checked import CheckOptions, Named
 from pettingllms.lint.formats.text import format_text
 from pettingllms.lint.rule import RULES
 

@@ -9,7 +9,7 @@ import pytest
 
 from pettingllms.errors import UsageError
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.settings import LintSettings, settings_for
+from pettingllms.lint.files.settings import LintSettings, settings_for
 
 
 def written(folder, *lines, name="pyproject.toml"):
@@ -193,7 +193,7 @@ def test_codes_of_all_fitting_patterns_are_ignored_once(tmp_path):
 def test_looking_for_settings_loads_no_schema(tmp_path):
     written(tmp_path, 'exclude = ["old/"]')
     code = (
-        "import sys, pathlib; from pettingllms.lint.settings import settings_for;"
+        "import sys, pathlib; from pettingllms.lint.files.settings import settings_for;"
         f"settings_for(pathlib.Path({str(tmp_path)!r}));"
         "print(sorted({'pydantic', 'ruamel.yaml', 'pettingllms.lint.rule'} & set(sys.modules)))"
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pettingllms.documents.read import parse_document
 from pettingllms.documents.source import Lines
 from pettingllms.lint.diagnostic import Diagnostic, Severity
-from pettingllms.lint.noqa import nearest_code, suppress
+from pettingllms.lint.files.noqa import nearest_code, suppress
 from pettingllms.lint.rule import RULES
 
 
@@ -391,7 +391,7 @@ def test_a_byte_order_mark_moves_nothing():
 
 
 def test_without_such_comments_nothing_is_read(monkeypatch):
-    monkeypatch.setattr("pettingllms.lint.noqa.parse_document", None)
+    monkeypatch.setattr("pettingllms.lint.files.noqa.parse_document", None)
     text = "x = 1 # a comment\n" * 10
     found = at(text, "x")
     assert suppress([found], {"a.toml": text}) == ([found], [])

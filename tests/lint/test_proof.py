@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from pettingllms.config.load import draft_experiment
 from pettingllms.config.presets import preset_files
-from pettingllms.lint.cells import ValueReader, cells_of
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.influence import Influence
-from pettingllms.lint.proof import prove
+from pettingllms.lint.proof.cells import ValueReader, cells_of
+from pettingllms.lint.proof.influence import Influence
+from pettingllms.lint.proof.prove import prove
 
 TWO_AGENTS = Path(__file__).parents[1] / "cases/valid/two_agents.toml"
 MODEL = "models.model_0.ppo_trainer_config"

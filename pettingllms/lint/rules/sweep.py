@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from pettingllms.config.load import Draft
 from pettingllms.documents.source import Finding
-from pettingllms.lint.axis_checks import axis_findings
-from pettingllms.lint.cells import MAX_CELLS
 from pettingllms.lint.diagnostic import Severity
+from pettingllms.lint.proof.axis_checks import axis_findings
+from pettingllms.lint.proof.cells import MAX_CELLS
+from pettingllms.lint.proof.space_checks import cell_findings
+from pettingllms.lint.proof.study_checks import study_findings
 from pettingllms.lint.rule import loading_rule
-from pettingllms.lint.space_checks import cell_findings
-from pettingllms.lint.study_checks import study_findings
 from pettingllms.space.units import ValueOf
 
 __all__ = ["MAX_CELLS", "axis_findings", "space_findings"]

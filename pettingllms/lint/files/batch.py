@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pettingllms.lint.checked import CheckOptions, FileResult, Named
+from pettingllms.lint.files.checked import CheckOptions, FileResult, Named
 
 if TYPE_CHECKING:
-    from pettingllms.lint.cache import Cache
+    from pettingllms.lint.files.cache import Cache
     from pettingllms.lint.report import Report
 
 FEW = 4
@@ -81,7 +81,7 @@ def check_or_raise(file: Named, options: CheckOptions, cache: Cache | None = Non
 def _cache(options: CheckOptions) -> Cache | None:
     if not options.cached:
         return None
-    from pettingllms.lint.cache import open_cache
+    from pettingllms.lint.files.cache import open_cache
 
     return open_cache(options)
 
@@ -97,7 +97,7 @@ def _check_all(files: Sequence[Named], options: CheckOptions, cache: Cache | Non
         spent = (time.perf_counter() - begin) / max(done - 1, 1)
         workers = _workers(len(files) - done, done, spent, options)
         if workers > 1:
-            from pettingllms.lint.workers import check_in_processes
+            from pettingllms.lint.files.workers import check_in_processes
 
             rest = files[done:]
             answers = check_in_processes(rest, options, cache, workers)
@@ -118,7 +118,7 @@ def _workers(left: int, done: int, seconds: float, options: CheckOptions) -> int
     # Asking for the cores, and how processes start, costs imports itself.
     if done < FEW or left * seconds / 2 < START_SECONDS["fork"]:
         return 1
-    from pettingllms.lint.workers import start_method
+    from pettingllms.lint.files.workers import start_method
     from pettingllms.process import usable_cores
 
     workers = min(usable_cores(), left)
@@ -132,7 +132,7 @@ def _result(path: Path, report: Report, *, changed: bool) -> FileResult:
     texts = {} if report.draft is None else {str(one.path): one.text for one in report.draft.documents}
     # Cheaper than importing what reads such comments: few files have one.
     if report.draft is not None and any(_SILENT.search(text) for text in texts.values()):
-        from pettingllms.lint.noqa import suppress
+        from pettingllms.lint.files.noqa import suppress
         from pettingllms.lint.placing import in_file_order
         from pettingllms.lint.rule import RULES
 

@@ -12,8 +12,8 @@ from pettingllms.config.fields import did_you_mean
 from pettingllms.config.load import Draft
 from pettingllms.config.shape import MAX_ADVICE, written
 from pettingllms.documents.source import Finding, KeyPath, Place, Span, dotted
-from pettingllms.lint.cells import MAX_CELLS, SAMPLE
-from pettingllms.lint.study_checks import sampler_of
+from pettingllms.lint.proof.cells import MAX_CELLS, SAMPLE
+from pettingllms.lint.proof.study_checks import sampler_of
 from pettingllms.space.cells import (
     Cell,
     TooManyCellsError,

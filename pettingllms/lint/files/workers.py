@@ -19,8 +19,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import cast
 
-from pettingllms.lint.cache import Cache
-from pettingllms.lint.checked import CheckOptions, FileResult, Named
+from pettingllms.lint.files.cache import Cache
+from pettingllms.lint.files.checked import CheckOptions, FileResult, Named
 from pettingllms.process import end_with_parent
 
 FORK, SPAWN = "fork", "spawn"
@@ -152,7 +152,7 @@ def _serve(connection: Connection, options: CheckOptions, cache: Cache | None) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
-    from pettingllms.lint.batch import check_one
+    from pettingllms.lint.files.batch import check_one
 
     # What was there before the fork is not collected: looking at it would copy all of its memory.
     gc.freeze()

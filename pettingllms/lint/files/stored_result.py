@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.documents.source import Change, Fix, Span
-from pettingllms.lint.checked import FileResult
 from pettingllms.lint.diagnostic import Diagnostic, Severity
+from pettingllms.lint.files.checked import FileResult
 
 
 def as_plain(result: FileResult) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pettingllms.documents.files import MAX_BYTES
-from pettingllms.lint.checked import CheckOptions, FileResult
-from pettingllms.lint.stored_result import as_plain, from_plain
+from pettingllms.lint.files.checked import CheckOptions, FileResult
+from pettingllms.lint.files.stored_result import as_plain, from_plain
 
 if TYPE_CHECKING:
     from pettingllms.config.load import Draft
@@ -31,7 +31,7 @@ State = str | list[int] | None
 MAX_ENTRIES = 4000
 MAX_ENTRY_BYTES = 2**20
 MAX_TOTAL_BYTES = 64 * 2**20
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Cache:
         """Keep the result for the file at `path`, if all that it depends on is known."""
         if draft is None or not draft.complete or result.crash is not None:
             return
-        from pettingllms.lint.dependencies import dependencies, gives_away
+        from pettingllms.lint.files.dependencies import dependencies, gives_away
 
         depends, plain = dependencies(path, draft), as_plain(result)
         if depends is None or plain is None:

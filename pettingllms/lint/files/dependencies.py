@@ -15,7 +15,7 @@ from pettingllms.compose.secrets import REDACTED, secret_texts
 from pettingllms.config.load import Draft, choose
 from pettingllms.documents.source import KeyPath
 from pettingllms.hiding import forms, replaced
-from pettingllms.lint.cache import State, digest, state
+from pettingllms.lint.files.cache import State, digest, state
 
 LONGEST_PATH = 1024
 _ENVIRONMENT = re.compile(r"oc\.env|oc\.decode|\$\{[^}:]*\$\{")

@@ -10,7 +10,7 @@ from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.fields import ExperimentSchema, annotation_at
 from pettingllms.config.load import Draft, choose
 from pettingllms.documents.source import KeyPath
-from pettingllms.lint.influence import Influence
+from pettingllms.lint.proof.influence import Influence
 from pettingllms.space.cells import Cell, TooManyCellsError, allowed, corners_and_sample, expand, is_finite
 from pettingllms.space.expressions import Expression, ExpressionError, parse
 from pettingllms.space.units import ValueOf

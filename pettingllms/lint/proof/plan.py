@@ -11,7 +11,7 @@ from pettingllms.config.load import Draft, choose
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.config.typed import type_cell
 from pettingllms.documents.source import KeyPath
-from pettingllms.lint.influence import Influence
+from pettingllms.lint.proof.influence import Influence
 from pettingllms.lint.report import Report
 from pettingllms.space.cells import Cell
 

@@ -182,7 +182,7 @@ class _Reader:
         if not found:
             return ()
         # Imported only for projects that name codes: the rules bring the whole schema with them.
-        from pettingllms.lint.noqa import nearest_code
+        from pettingllms.lint.files.noqa import nearest_code
         from pettingllms.lint.rule import RULES
 
         for code in found:

@@ -19,10 +19,11 @@ from pettingllms.config.load import Draft, choose
 from pettingllms.config.shape import written
 from pettingllms.config.typed import Typed, type_cell
 from pettingllms.documents.source import Finding, KeyPath, dotted
+from pettingllms.hiding import forms, replaced
 from pettingllms.lint.diagnostic import Diagnostic
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.influence import NOTHING, AxisSet, Influence
 from pettingllms.lint.placing import diagnostics_of, without_echoes, without_secrets
+from pettingllms.lint.proof.influence import NOTHING, AxisSet, Influence
 from pettingllms.lint.rule import RULES, Context, Rule, overlap
 from pettingllms.space.cells import Cell
 
@@ -118,13 +119,15 @@ class _Prover:
     def ruled(self, typed: Typed, new: set[AxisSet]) -> Iterator[Finding]:
         """Run the rules that see something new, and whose keys are sound: else they would repeat faults."""
         assert typed.config is not None
-        context = Context(typed.config, typed.data, self.facts, self.draft.packages, self.proof.unchecked)
+        context = Context(typed.config, typed.data, self.facts, self.draft.packages)
         for code, axes in self.rules.items():
             if axes in new and _is_sound(RULES[code], typed.dropped):
                 check = RULES[code].check
                 assert check is not None
                 for finding in check(context):
                     yield dataclasses.replace(finding, code=code)
+        secrets = forms({**typed.secrets, **self.hidden})
+        self.proof.unchecked |= {replaced(text, secrets) for text in context.unchecked}
 
     def axes_of(self, finding: Finding) -> AxisSet:
         """The axes that a finding depends on: those of its rule, else those of its key."""

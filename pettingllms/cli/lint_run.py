@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,10 +128,11 @@ def _talk(outcome: _Outcome, named: NamedFiles, request: LintRequest) -> Iterato
     """What is said beside the report, line by line; the summary comes last."""
     for result in outcome.results:
         if result.impossible:
-            yield f"{result.path}: {result.impossible} of {_counted(result.cells, 'cell')} impossible"
-    unchecked = list(dict.fromkeys(text for result in outcome.results for text in result.unchecked))
+            cells = f"{result.impossible} of {_counted(result.cells, 'cell')}"
+            yield f"{result.path}: {cells} impossible: {result.reasons}"
+    unchecked = dict.fromkeys(text for result in outcome.results for text in result.unchecked)
     if unchecked:
-        yield f"not checked: {'; '.join(unchecked)}"
+        yield f"not checked: {_by_reason(unchecked)}"
     left_out = []
     if named.others:
         left_out.append(f"{_counted(named.others, 'other file')} skipped")
@@ -145,6 +146,15 @@ def _talk(outcome: _Outcome, named: NamedFiles, request: LintRequest) -> Iterato
         yield ", ".join(left_out)
     yield from _fixable(outcome, request)
     yield summary(len(outcome.results), [found.severity for found in outcome.diagnostics])
+
+
+def _by_reason(texts: Iterable[str]) -> str:
+    """Texts `what (why)`, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for text in texts:
+        what, _, why = text.rpartition(" (")
+        reasons.setdefault(why.removesuffix(")"), []).append(what)
+    return "; ".join(f"{', '.join(whats)} ({why})" for why, whats in reasons.items())
 
 
 def _fixable(outcome: _Outcome, request: LintRequest) -> Iterator[str]:

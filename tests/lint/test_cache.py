@@ -290,6 +290,7 @@ def test_only_results_that_json_gives_back_are_kept():
             ("GPU count",),
             54,
             12,
+            "PLM006 in 12",
             1,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +144,11 @@ def _result(path: Path, report: Report, *, changed: bool) -> FileResult:
         suppressed = len(diagnostics) - len(kept)
         diagnostics = in_file_order(report.draft, [*kept, *unused])
     cells = report.cells
-    return FileResult(path, diagnostics, report.unchecked, cells.checked, len(cells.impossible), suppressed)
+    counted = Counter(code for _, why in cells.impossible for code in {found.code for found in why})
+    reasons = ", ".join(f"{code} in {count}" for code, count in sorted(counted.items()))
+    return FileResult(
+        path, diagnostics, report.unchecked, cells.checked, len(cells.impossible), reasons, suppressed
+    )
 
 
 def crashed(path: Path, error: Exception) -> FileResult:

@@ -41,8 +41,8 @@ class FileResult:
     """What was found in one file.
 
     `unchecked`: what could not be checked, in words. `cells`: how many of its sweep were checked,
-    `impossible` how many of them have an error. `suppressed`: how many findings its comments switch
-    off. `crash`: why the linter itself failed on it, in one line.
+    `impossible` how many of them have an error, `reasons` by which rules. `suppressed`: how many
+    findings its comments switch off. `crash`: why the linter itself failed on it, in one line.
     """
 
     path: Path
@@ -50,6 +50,7 @@ class FileResult:
     unchecked: tuple[str, ...] = ()
     cells: int = 0
     impossible: int = 0
+    reasons: str = ""
     suppressed: int = 0
     crash: str | None = None
     traceback: str = ""

@@ -17,6 +17,7 @@ def as_plain(result: FileResult) -> dict[str, Any] | None:
         "unchecked": list(result.unchecked),
         "cells": result.cells,
         "impossible": result.impossible,
+        "reasons": result.reasons,
         "suppressed": result.suppressed,
     }
     return plain if _kept_by_json(plain) else None
@@ -30,6 +31,7 @@ def from_plain(path: Path, plain: dict[str, Any]) -> FileResult:
         tuple(str(text) for text in plain["unchecked"]),
         int(plain["cells"]),
         int(plain["impossible"]),
+        str(plain["reasons"]),
         int(plain["suppressed"]),
     )
 

@@ -111,11 +111,17 @@ def _value(model: ModelConfig, path: tuple[str, ...]) -> Any:
     return section.model_dump() if isinstance(section, ConfigModel) else section
 
 
-@rule("PLM309", "several-base-models", Severity.ERROR, reads=["base_models.*.path", "base_models.*.name"])
+@rule(
+    "PLM309",
+    "several-base-models",
+    Severity.WARNING,
+    reads=["base_models.*.path", "base_models.*.name"],
+    blocks=True,
+)
 def several_base_models(context: Context) -> Iterator[Finding]:
     """Policies start from different base models, which would need an engine each.
 
-    That is not available in this version.
+    That is not available in this version: `train` and `sweep run` refuse it.
     """
     bases = list(context.config.base_models.items())
     names: set[str] = set()

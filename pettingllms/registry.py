@@ -12,12 +12,18 @@ from pettingllms.errors import RefusedError
 T = TypeVar("T")
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like `word`, or the one that it begins; None when nothing is near."""
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word most like `word`, or of which one begins the other; None without one.
+
+    `cutoff`: how alike they must be, from 0 to 1.
+    """
     words = list(known)
-    matches = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    longer = [one for one in words if len(word) >= 3 and one.startswith(word)]
-    return matches[0] if matches else longer[0] if len(longer) == 1 else None
+    matches = difflib.get_close_matches(word, words, n=1, cutoff=cutoff)
+    if matches:
+        return matches[0]
+    begun = [one for one in words if min(len(word), len(one)) >= 3]
+    begun = [one for one in begun if one.startswith(word) or word.startswith(one)]
+    return begun[0] if len(begun) == 1 else None
 
 
 class Registry(Mapping[str, str], Generic[T]):

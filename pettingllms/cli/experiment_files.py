@@ -29,6 +29,10 @@ _FIRST_HEADER = re.compile(r"^\s*\[", re.MULTILINE)
 _TOML_SECTION = re.compile(rf"^\s*\[\s*(?:{'|'.join(SECTIONS)})\s*[.\]]", re.MULTILINE)
 _TOML_ROOT_KEY = re.compile(rf"^\s*(?:{_NAMES}\s*[.=]|defaults\s*=\s*\[)", re.MULTILINE)
 _YAML_ROOT_KEY = re.compile(rf"^(?:{_NAMES}[ \t]*:(?=\s|\Z)|defaults[ \t]*:\s*[\[-])", re.MULTILINE)
+_WHOLE = re.compile(
+    r"^\s*\[?\s*(?:format|defaults|base_models|agent_policy_configs|multi_agent_interaction)\b", re.MULTILINE
+)
+_PART = re.compile(r"^\s*\[?\s*(?:resource|env|training|models)\b", re.MULTILINE)
 _FORMATS = {".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 
 
@@ -70,12 +74,18 @@ def _last_excluded(row: tuple[str, int]) -> tuple[bool, str]:
     return row[0] == "excluded", row[0]
 
 
+def _is_overlay(text: str) -> bool:
+    """True for a text with sections, but none of those that every experiment has, nor files that may."""
+    return _PART.search(text) is not None and _WHOLE.search(text) is None
+
+
 def is_experiment(file: Path) -> bool:
     """True where the text names the experiment schema, `format`, a documented section or a `defaults` list.
 
     The text is searched, not parsed, so that a file with a syntax error is still found. A file
     that cannot be read counts as one: the check says why. One that says by `# @package` where it
-    is mounted is a part of experiments, and none itself.
+    is mounted is a part of experiments, and none itself, as is an overlay: a file for editors that
+    has neither models nor agents nor a `defaults` list.
     """
     from pettingllms.documents.read import is_yaml
 
@@ -89,7 +99,7 @@ def is_experiment(file: Path) -> bool:
         return True
     schema = _SCHEMA.search(text)
     if schema is not None:
-        return schema.group(1).endswith("experiment.schema.json")
+        return schema.group(1).endswith("experiment.schema.json") and not _is_overlay(text)
     if _FRAGMENT.search(text):
         return False
     if is_yaml(file):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,11 +14,14 @@ import typer
 from pettingllms.cli.lint_files import NamedFiles, named_files
 from pettingllms.cli.lint_request import LintRequest
 from pettingllms.documents.files import SYNTAX, UNREADABLE
+from pettingllms.hiding import hidden
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 from pettingllms.lint.files.batch import check_files
 from pettingllms.lint.files.checked import FileResult
 from pettingllms.lint.files.settings import LintSettings, settings_for
 
+MANY = 3
+"""What is named of things of one kind; of more the others are counted."""
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +41,10 @@ def run_lint(request: LintRequest) -> int:
         if request.diff:
             return _exit_code(_Outcome([]), named, request) or int(changed and not request.exit_zero)
     outcome = _without_known(_Outcome(check_files(named.files, options)), request, settings)
-    if request.write_baseline is not None:
+    crashes = any(result.crash is not None for result in outcome.results)
+    if request.write_baseline is not None and crashes:
+        _log.error("%s was not written: a file could not be checked", request.write_baseline)
+    elif request.write_baseline is not None:
         from pettingllms.lint.files.baseline import write_baseline
 
         write_baseline(outcome.diagnostics, request.write_baseline)
@@ -74,8 +81,13 @@ def _is_wanted(found: Diagnostic, request: LintRequest, settings: LintSettings) 
 def _without_known(outcome: _Outcome, request: LintRequest, settings: LintSettings) -> _Outcome:
     """The outcome with what was asked for; a fault of a file that several others include is told once."""
     results = outcome.results
-    found = dict.fromkeys(one for result in results for one in result.diagnostics)
-    diagnostics = [one for one in found if _is_wanted(one, request, settings)]
+    found: dict[Diagnostic, list[str]] = {}
+    for result in results:
+        for one in dict.fromkeys(result.diagnostics):
+            found.setdefault(one, []).append(one.included)
+    diagnostics = [
+        _told_once(one, chains) for one, chains in found.items() if _is_wanted(one, request, settings)
+    ]
     if request.baseline is None or request.write_baseline is not None:
         return _Outcome(results, diagnostics)
     from pettingllms.lint.files.baseline import read_baseline, without_known
@@ -83,6 +95,16 @@ def _without_known(outcome: _Outcome, request: LintRequest, settings: LintSettin
     files = [str(result.path) for result in results]
     remaining, known, gone = without_known(diagnostics, read_baseline(request.baseline), files=files)
     return _Outcome(results, remaining, known, gone)
+
+
+def _told_once(diagnostic: Diagnostic, chains: Sequence[str]) -> Diagnostic:
+    """The diagnostic with the first of `chains`, and how many other files include its file."""
+    others = len([chain for chain in chains if chain]) - 1
+    if others < 1:
+        return diagnostic
+    return dataclasses.replace(
+        diagnostic, included=f"{diagnostic.included} and by {_counted(others, 'other file')}"
+    )
 
 
 def _write_report(outcome: _Outcome, request: LintRequest) -> None:
@@ -96,7 +118,8 @@ def _write_report(outcome: _Outcome, request: LintRequest) -> None:
     if request.output is not None:
         from pettingllms.documents.atomic import write_text
 
-        write_text(request.output, report(), force=True)
+        # The standard streams leave secrets out by themselves; a file does not.
+        write_text(request.output, hidden(report()), force=True)
     if request.statistics:
         from pettingllms.lint.files.statistics import statistics
 
@@ -145,7 +168,8 @@ def _talk(outcome: _Outcome, named: NamedFiles, request: LintRequest) -> Iterato
     if left_out:
         yield ", ".join(left_out)
     yield from _fixable(outcome, request)
-    yield summary(len(outcome.results), [found.severity for found in outcome.diagnostics])
+    checked = sum(result.crash is None for result in outcome.results)
+    yield summary(checked, [found.severity for found in outcome.diagnostics])
 
 
 def _by_reason(texts: Iterable[str]) -> str:
@@ -154,7 +178,10 @@ def _by_reason(texts: Iterable[str]) -> str:
     for text in texts:
         what, _, why = text.rpartition(" (")
         reasons.setdefault(why.removesuffix(")"), []).append(what)
-    return "; ".join(f"{', '.join(whats)} ({why})" for why, whats in reasons.items())
+    shown = {
+        why: (*whats[:MANY], f"{len(whats) - MANY} more")[: len(whats)] for why, whats in reasons.items()
+    }
+    return "; ".join(f"{', '.join(whats)} ({why})" for why, whats in shown.items())
 
 
 def _fixable(outcome: _Outcome, request: LintRequest) -> Iterator[str]:

@@ -313,7 +313,4 @@ def _final_package(parent: str, package: str) -> str:
 def _chained(finding: Finding, node: _Node, *more: Place) -> Finding:
     """The finding with the entries that led to its file, innermost first."""
     chain = [str(place) for place in (*node.included, *more)][::-1]
-    if not chain:
-        return finding
-    message = f"{finding.message}; included from {', from '.join(chain)}"
-    return dataclasses.replace(finding, message=message)
+    return dataclasses.replace(finding, included=tuple(chain))

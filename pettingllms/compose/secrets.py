@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def shown(value: Any, path: KeyPath, hidden: Sequence[str]) -> Any:
     return _shown(value, path, {}, hidden)
 
 
+@lru_cache(maxsize=64)
 def redacted_line(line: str) -> str:
     """A line of a file, or an override, without the values of keys that look like secrets."""
 
@@ -98,7 +100,9 @@ def _shown(value: Any, path: KeyPath, environment: Mapping[KeyPath, Any], hidden
 def _secret_texts(value: Any, path: KeyPath) -> Iterator[str]:
     if isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _secret_texts(item, (*path, key))
+            # The kind of a swept value is no value.
+            if key != "sweep" or not isinstance(item, str):
+                yield from _secret_texts(item, (*path, key))
     elif isinstance(value, str) and len(value) >= _SHORTEST and _gives_away(value) and is_secret_path(path):
         yield value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pettingllms.compose.referred import absolute
@@ -190,7 +190,10 @@ class _Acceptance:
             if read is not value:
                 self.result.values[new] = read
                 message += f" = {written(read)}"
-                fix = self.change(f"write {name}", Change("set", new, read), Change("remove", path))
+                # Moved first, so that a comment comes along.
+                fix = self.move((path, new))
+                changes = (*fix.changes, Change("set", new, read)) if fix else ()
+                fix = fix and replace(fix, title=f"write {name}", changes=changes)
             self.find(path, message, None, OLD_SPELLING, fix, at_key=True)
         elif now == read:
             fix = self.change(f"remove {dotted(path)}", Change("remove", path))
@@ -232,6 +235,8 @@ class _Acceptance:
         message += f"; but trained = true of {_listed(winners)} wins" if winners else ""
         help_text = f"no agent has the name {_listed(unknown)}" if unknown else None
         fix = self.change("write trained = false", *changes, Change("remove", path)) if changes else None
+        # What a comment beside it says has no one place among the agents.
+        fix = fix and replace(fix, safe=False)
         self.find(path, message, help_text, OLD_SPELLING, fix, at_key=True)
 
     def honoured(self, path: KeyPath, _: Any, __: Honoured) -> None:

@@ -130,18 +130,23 @@ def did_you_mean(path: KeyPath, data: dict[str, Any]) -> str | None:
         shown = corrected if annotation_at(corrected) is not None else corrected[:depth]
         return f"did you mean {dotted(shown)}?"
     everywhere = _by_last_key(_freely_named(data))
-    same = everywhere.get(str(path[-1]), ())
+    same = homes_of(path[-1], data)
     if same:
         return (
             f"{path[-1]} belongs in [{dotted(same[0][:-1])}]" if same[0][:-1] else f"{path[-1]} is a root key"
         )
-    leaf = closest(str(path[-1]), everywhere)
+    leaf = closest(str(path[-1]), everywhere, cutoff=0.8)
     if leaf is not None:
         return f"did you mean {dotted(everywhere[leaf][0])}?"
     return listing(siblings) if siblings else None
 
 
 FREELY_NAMED: tuple[KeyPath, ...] = (("base_models",), ("agent_policy_configs", "agent_configs"), ("models",))
+
+
+def homes_of(key: str | int, data: dict[str, Any]) -> list[KeyPath]:
+    """Every path of the schema that ends in `key`, under the names that `data` uses."""
+    return _by_last_key(_freely_named(data)).get(str(key), [])
 
 
 def _freely_named(data: dict[str, Any]) -> tuple[tuple[str, ...], ...]:

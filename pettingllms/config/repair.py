@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.fields import (
     FREELY_NAMED,
-    all_keys,
     alternatives,
     annotation_at,
+    homes_of,
     is_section,
     known_keys,
 )
@@ -47,6 +47,14 @@ def retyped(path: KeyPath, value: Any, annotation: Any) -> Fix | None:
     return None
 
 
+def counted(path: KeyPath, data: dict[str, Any]) -> Fix | None:
+    """The fix of a missing number that says how many entries another section has."""
+    entries = get(data, ("agent_policy_configs", "agent_configs"))
+    if path != ("agent_policy_configs", "num_agents") or not isinstance(entries, dict) or not entries:
+        return None
+    return _set(f"write num_agents = {len(entries)}", path, len(entries))
+
+
 def reworded(path: KeyPath, near: str) -> Fix:
     """The fix of a word that is none of those allowed, where `near` was meant."""
     return _set(f'write "{near}"', path, near, safe=False)
@@ -65,8 +73,8 @@ def known_as(path: KeyPath, data: dict[str, Any]) -> Fix | None:
         near = nearest(str(path[-1]), siblings)
         is_free = near is not None and get(data, (*path[:-1], near)) is MISSING
         return renamed(path, near) if near is not None and is_free else None
-    homes = [known for known in all_keys(data) if known[-1] == path[-1]]
-    if len(set(homes)) != 1 or not _is_home(homes[0], path, data):
+    homes = homes_of(path[-1], data)
+    if len(homes) != 1 or not _is_home(homes[0], path, data):
         return None
     where = f"[{dotted(homes[0][:-1])}]" if homes[0][:-1] else "the root of the file"
     return Fix(f"move {dotted(path[-1:])} to {where}", (Change("move", path, to=homes[0]),), safe=False)

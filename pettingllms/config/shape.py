@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.fields import alternatives, annotation_at, describe, did_you_mean, listing
 from pettingllms.config.model import ConfigModel
-from pettingllms.config.repair import known_as, nearest, renamed, retyped, reworded
+from pettingllms.config.repair import counted, known_as, nearest, renamed, retyped, reworded
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.registry import closest
 
@@ -48,7 +48,7 @@ def _finding(
     if kind == "extra_forbidden":
         return _unknown_key(path, data, model, prefix, advise=advise)
     if kind == "missing":
-        return _missing_key((*path, detail["loc"][-1]), model, prefix)
+        return _missing_key((*path, detail["loc"][-1]), model, prefix, data)
     return _bad_value(detail, (*prefix, *path), get(data, path), annotation_at(path, model))
 
 
@@ -109,14 +109,14 @@ def _unknown_key(
     return Finding((*prefix, *path), message, help=help_text, at_key=True, code=UNKNOWN_KEY, fix=fix)
 
 
-def _missing_key(path: KeyPath, model: type[ConfigModel], prefix: KeyPath) -> Finding:
+def _missing_key(path: KeyPath, model: type[ConfigModel], prefix: KeyPath, data: dict[str, Any]) -> Finding:
     where, wanted = (*prefix, *path), describe(annotation_at(path, model))
     name, section = dotted(where), dotted(where[:-1])
     message = f"{name} is missing"
     help_text = f"add {dotted(path[-1:])} = … to [{section}]; it is {wanted}"
     if wanted == "a table":
         message, help_text = f"the section [{name}] is missing", f"add [{name}]"
-    return Finding(where, message, help=help_text, at_key=True, code=MISSING_KEY)
+    return Finding(where, message, help=help_text, at_key=True, code=MISSING_KEY, fix=counted(where, data))
 
 
 def _wrong_type(path: KeyPath, value: Any, annotation: Any) -> Finding:
@@ -138,7 +138,7 @@ def _wrong_type(path: KeyPath, value: Any, annotation: Any) -> Finding:
 def _meant_as_axis(path: KeyPath, value: dict[str, Any]) -> Finding | None:
     first = next(iter(value), "")
     near = closest(first, ["sweep", "null"])
-    if near is None and "values" not in value and "default" not in value:
+    if first == near or (near is None and "values" not in value and "default" not in value):
         return None
     message = f"{dotted(path)} is a table whose first key is neither sweep nor null"
     help_text = (
@@ -155,11 +155,22 @@ def _repair(value: Any, wanted: str) -> str | None:
         return f"remove the quotes: {value.lower()}"
     if wanted == "text" and isinstance(value, (int, float)):
         return f'quote it: "{written(value)}"'
-    if wanted.startswith("a list") and isinstance(value, str):
-        return f'write it as ["{value}"]'
+    if isinstance(value, (str, list)):
+        return _as_list(value, wanted)
     if wanted == "a whole number" and isinstance(value, float) and value.is_integer():
         return f"write {value:.0f}"
     return None
+
+
+def _as_list(value: str | list[Any], wanted: str) -> str | None:
+    """Help for a text where a list is wanted, and for a list where one value is."""
+    if isinstance(value, str):
+        items = [item.strip() for item in value.strip("[] ").split(",")]
+        return f"write it as {written(items)}" if wanted.startswith("a list") else None
+    if not value or wanted in ("a table", "any value"):
+        return None
+    choice = f"values = {written(value)}, default = {written(value[0])}"
+    return f'to try each of them, write {{ sweep = "choice", {choice} }}'
 
 
 def _is_number(text: str) -> bool:

@@ -29,7 +29,7 @@ class TrainingConfig(ConfigModel):
     `tensorboard`: event files in the run folder; `wandb`: a Weights & Biases run."""
     model_checkpoints_dir: str = "checkpoints"
     """Checkpoint folder. Relative: inside the run folder; absolute: used as it is, the run below it."""
-    ray_wait_register_center_timeout: Annotated[int, Only()] = Field(300, ge=1)
+    ray_wait_register_center_timeout: int = Field(300, ge=1)
     """Seconds to wait for the Ray cluster, where Ray is used."""
     train_batch_size: int = Field(32, ge=1)
     """Tasks per step."""

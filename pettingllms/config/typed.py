@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from pettingllms.config.available import refused_finding, refused_keys
 from pettingllms.config.edits import edited, is_in, redirected
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import alternatives, annotation_at, is_section
-from pettingllms.config.shape import MISSING_KEY, UNKNOWN_KEY, shape_findings
+from pettingllms.config.shape import MISSING_KEY, UNKNOWN_KEY, WRONG_TYPE, shape_findings
 from pettingllms.documents.source import Finding, KeyPath
 
 ROUNDS = 8
@@ -53,6 +53,7 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
     dropped = unsure | {new for new, old in accepted.moved.items() if is_in(old, unsure)}
     findings = list(accepted.findings)
     config = _config(accepted.data, dropped, findings)
+    findings = [_of_environment(finding, resolution) for finding in findings]
     for path, mark in refused_keys(accepted.data):
         if not is_in(path, dropped):
             findings.append(refused_finding(path, mark.values, accepted.data))
@@ -67,6 +68,15 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
         accepted.moved,
         accepted.removed - set(accepted.moved.values()),
     )
+
+
+def _of_environment(finding: Finding, resolution: Resolution) -> Finding:
+    """The finding with help for a text of the environment that stands where a number is wanted."""
+    text = resolution.from_environment.get(finding.path)
+    if finding.code != WRONG_TYPE or text is None:
+        return finding
+    help_text = f'a value of the environment is text; write "${{oc.decode:{text}}}"'
+    return replace(finding, help=help_text, fix=None)
 
 
 def _config(data: dict[str, Any], dropped: set[KeyPath], findings: list[Finding]) -> ExperimentConfig | None:

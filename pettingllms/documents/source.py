@@ -105,7 +105,8 @@ class Finding:
     """What is wrong at a key path.
 
     `at_key` shows the key instead of its value. `place` is set where no key path leads to the
-    text, as in a syntax error. `code` is filled by the rule that found it.
+    text, as in a syntax error. `code` is filled by the rule that found it. `included`: the entries of
+    `defaults` lists that led to the file, innermost first, where `place` is set.
     """
 
     path: KeyPath
@@ -115,6 +116,7 @@ class Finding:
     place: Place | None = None
     code: str = ""
     fix: Fix | None = field(default=None, compare=False)
+    included: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ def _syntax_error(words: str, text: str, path: Path) -> DocumentError:
         return fault(SYNTAX, path, f"{message}, at the end of the file", None, text, span)
     line, column = int(where.group(1)), int(where.group(2))
     span = Span(line, column, line, column + 1)
+    if message.startswith("illegal character '\\n'"):
+        message = "the text is not closed on this line"
     if message == "unclosed array":
         message, span = f"{message}: there is no ] before line {line}", _opening(text, span)
     again = _AGAIN.fullmatch(message)
@@ -128,6 +130,8 @@ def _duplicate(text: str) -> DuplicateKeyError | None:
 
 def _advice(message: str, text: str, span: Span) -> str | None:
     """What a person who knows YAML or Python most likely meant by an invalid value."""
+    if message.startswith("expected '='") and re.match(r"[^=]*:", Source("", text).line(span.line)):
+        return "write = instead of :"
     if message != "invalid value":
         return None
     rest = Source("", text).line(span.line)[span.column - 1 :]

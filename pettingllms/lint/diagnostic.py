@@ -27,7 +27,8 @@ class Diagnostic:
 
     `path`: the dotted key path, empty where the fault is the file's own.
     `end_column`: exclusive end of the stretch on `line`. `source_line`: that line's text.
-    `fix`: how it can be mended, where that is known.
+    `fix`: how it can be mended, where that is known. `included`: how the file came to be read, in words;
+    the same fault is the same diagnostic whoever includes the file.
     """
 
     code: str
@@ -41,3 +42,9 @@ class Diagnostic:
     end_column: int
     source_line: str
     fix: Fix | None = field(default=None, compare=False)
+    included: str = field(default="", compare=False)
+
+    @property
+    def words(self) -> str:
+        """The message, and how the file came to be read."""
+        return f"{self.message}; included from {self.included}" if self.included else self.message

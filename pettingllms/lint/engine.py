@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pettingllms.lint.rules  # noqa: F401 - fills RULES
@@ -14,15 +14,19 @@ from pettingllms.documents.source import DocumentError, Finding, dotted
 from pettingllms.lint.diagnostic import Diagnostic, Severity
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.placing import diagnostics_of, in_file_order, placed, without_secrets
-from pettingllms.lint.proof.cells import Space, ValueReader, cells_of
+from pettingllms.lint.proof.axis_checks import axis_findings
+from pettingllms.lint.proof.cells import Space, ValueReader
 from pettingllms.lint.proof.influence import Influence
 from pettingllms.lint.proof.prove import Proof, in_cells, prove
+from pettingllms.lint.proof.space_checks import space_of
+from pettingllms.lint.proof.study_checks import study_findings
 from pettingllms.lint.report import Cells, CheckedCell, Report
-from pettingllms.lint.rules.sweep import axis_findings, space_findings
 
 __all__ = ["CheckedCell", "Report", "check_experiment", "checked_cells", "diagnose", "unread"]
 
 WITHOUT_EFFECT = "PLM421"
+IDLE = ("PLM905",)
+"""What says of a key that it has no effect whatever its value is."""
 
 
 def check_experiment(
@@ -47,14 +51,27 @@ def check_experiment(
         return Report(diagnose(draft, draft.findings), draft=draft)
     influence = Influence(draft)
     value_of = ValueReader(draft, influence)
-    space = cells_of(draft, value_of)
+    space = space_of(draft, value_of)
     proof = prove(draft, space.cells, facts, influence)
-    swept = [*axis_findings(draft.axes), *space_findings(draft, value_of), *_without_effect(draft, proof)]
+    swept = [*axis_findings(draft.axes), *study_findings(draft, value_of), *space.findings]
+    swept += _without_effect(draft, proof, len(space.cells))
     found, cells = _judged(draft, space, proof, drop_invalid=drop_invalid)
-    everywhere = diagnose(draft, [*draft.findings, *swept])
+    everywhere = diagnose(draft, [*draft.findings, *swept], proof.secrets)
     diagnostics = in_file_order(draft, dict.fromkeys([*everywhere, *found]))
-    report = Report(diagnostics, None, cells, draft, tuple(sorted(proof.unchecked)))
+    found_here = tuple(_with_fix_that_fits(draft, one) for one in diagnostics)
+    report = Report(found_here, None, cells, draft, tuple(sorted(proof.unchecked)))
     return report if report.refused else dataclasses.replace(report, experiment=_experiment(draft))
+
+
+def _with_fix_that_fits(draft: Draft, diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic without a fix that would not go into the text of the main file as it stands."""
+    main = draft.documents[0]
+    if diagnostic.fix is None or diagnostic.file != str(main.path):
+        return diagnostic
+    from pettingllms.lint.fixes import placed_fix
+
+    fits = placed_fix(main, diagnostic) is not None
+    return diagnostic if fits else dataclasses.replace(diagnostic, fix=None)
 
 
 def checked_cells(report: Report) -> tuple[CheckedCell, ...]:
@@ -75,9 +92,14 @@ def unread(error: DocumentError) -> Report:
     return Report((placed(error.finding, error.finding.place, ""),))
 
 
-def diagnose(draft: Draft, findings: Sequence[Finding]) -> tuple[Diagnostic, ...]:
-    """The findings of a draft that hold in all its cells, each with its place, in file order."""
-    hidden = dict.fromkeys(secret_texts(draft.tree.data), REDACTED)
+def diagnose(
+    draft: Draft, findings: Sequence[Finding], secrets: Mapping[str, str] | None = None
+) -> tuple[Diagnostic, ...]:
+    """The findings of a draft that hold in all its cells, each with its place, in file order.
+
+    `secrets`: texts that must not be shown beside those of the draft, and what is shown in their place.
+    """
+    hidden = {**(secrets or {}), **dict.fromkeys(secret_texts(draft.tree.data), REDACTED)}
     found = (without_secrets(one, hidden) for one in diagnostics_of(draft, findings, {}, {}, {}))
     return in_file_order(draft, found)
 
@@ -109,9 +131,10 @@ def _judged(
     return found, Cells(runnable, impossible, space.excluded, space.complete)
 
 
-def _without_effect(draft: Draft, proof: Proof) -> Iterator[Finding]:
+def _without_effect(draft: Draft, proof: Proof, total: int) -> Iterator[Finding]:
+    idle = {found.path for found, cells in proof.found.items() if found.code in IDLE and len(cells) == total}
     for axis in draft.axes:
-        if axis.path in proof.without_effect:
+        if axis.path in proof.without_effect or dotted(axis.path) in idle:
             message = f"{dotted(axis.path)} has no effect, so that its trials would all be the same"
             yield Finding(axis.path, message, "sweep another key", at_key=True, code=WITHOUT_EFFECT)
 

@@ -30,6 +30,8 @@ EMBEDDED: Mapping[str, Mapping[str, Any]] = {
 """The settings of embedded models, which are converted only when a run first needs them."""
 
 LIMIT = 2**40
+STRETCHED = ("linear", "dynamic", "yarn")
+"""Kinds of position scaling that make the context longer than `max_position_embeddings` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,16 @@ def number_at(settings: Mapping[str, Any] | None, key: str) -> int | None:
     """The whole number above 0 under `key`; None where there is none, or one that no model has."""
     value = settings.get(key) if settings else None
     return value if type(value) is int and 0 < value < LIMIT else None
+
+
+def context_at(settings: Mapping[str, Any] | None) -> int | None:
+    """Tokens of the longest sequence; None where that is not known, or engines compute it from more."""
+    for key in ("rope_scaling", "rope_parameters"):
+        scaling = settings.get(key) if settings else None
+        kind = scaling.get("rope_type", scaling.get("type")) if isinstance(scaling, dict) else None
+        if kind in STRETCHED:
+            return None
+    return number_at(settings, "max_position_embeddings")
 
 
 def shape_of(path: str) -> ModelShape | None:

@@ -38,9 +38,9 @@ def diagnostics_of(
         message = finding.message
         if origin is not None:
             message += f"; the value came from {origin}"
-        if layer is not None and layer.included:
-            message += f"; included from {', '.join(str(place) for place in layer.included[::-1])}"
-        yield placed(dataclasses.replace(at, message=message), _place(draft, at, values), dotted(path))
+        chain = () if layer is None else tuple(str(place) for place in layer.included[::-1])
+        told = dataclasses.replace(at, message=message, included=chain)
+        yield placed(told, _place(draft, at, values), dotted(path))
 
 
 def placed(finding: Finding, place: Place | None, path: str) -> Diagnostic:
@@ -61,6 +61,7 @@ def placed(finding: Finding, place: Place | None, path: str) -> Diagnostic:
         end_column=max(end, span.column + 1),
         source_line=redacted_line(line),
         fix=finding.fix,
+        included=", from ".join(finding.included),
     )
 
 

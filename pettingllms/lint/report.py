@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,13 +70,3 @@ class Report:
         if any(found.code in USAGE_CODES for found in self.diagnostics):
             return 2
         return int(any(found.severity.rank >= fail_on.rank for found in self.diagnostics))
-
-    def filtered(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Report:
-        """The report without codes that start with none of `select` or with one of `ignore`."""
-        kept = tuple(
-            found
-            for found in self.diagnostics
-            if (not select or found.code.startswith(tuple(select)))
-            and not (ignore and found.code.startswith(tuple(ignore)))
-        )
-        return dataclasses.replace(self, diagnostics=kept)

@@ -50,7 +50,7 @@ def show_plan(plan: Plan, stream: TextIO) -> None:
 
 def _table(plan: Plan) -> Table:
     first = plan.cells[0]
-    followers = [path for path in first.derived if _varies(plan, path)]
+    followers = _telling(plan)
     names = short_names([*first.values, *followers])
     table = Table()
     table.add_column("cell", justify="right")
@@ -67,6 +67,18 @@ def _table(plan: Plan) -> Table:
         )
         table.add_row(*map(Text, [str(cell.number), *swept, *derived, reason]))
     return table
+
+
+def _telling(plan: Plan) -> list[KeyPath]:
+    """The keys that follow swept ones, and say something that no column before them says."""
+    columns = [[shown(cell.values[path]) for cell in plan.cells] for path in plan.cells[0].values]
+    found = []
+    for path in filter(lambda path: _varies(plan, path), plan.cells[0].derived):
+        column = [shown(cell.derived.get(path)) for cell in plan.cells]
+        if column not in columns:
+            columns.append(column)
+            found.append(path)
+    return found
 
 
 def _varies(plan: Plan, path: KeyPath) -> bool:

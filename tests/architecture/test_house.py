@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "config": {"compose", "documents"},
     "space": {"config", "documents"},
     "foreign": {"config", "compose", "documents"},
-    "lint": {"space", "config", "compose", "documents", "envs", "agents", "models"},
+    "lint": {"space", "config", "compose", "documents", "envs", "agents", "models", "loggers"},
     "sandbox": set(),
     "envs": {"config", "sandbox"},
     "agents": {"config", "envs"},

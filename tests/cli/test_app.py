@@ -71,7 +71,7 @@ def test_lint_prints_only_diagnostics_to_stdout(capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["code"] for row in rows] == ["PLM104", "PLM003"]
     keys = {"code", "name", "severity", "message", "file", "line", "column", "end_column", "path", "help"}
-    assert set(rows[0]) == keys | {"fix"}
+    assert set(rows[0]) == keys | {"fix", "included"}
     assert (rows[0]["file"], rows[0]["line"], rows[0]["path"]) == (
         TWO_AGENTS,
         37,

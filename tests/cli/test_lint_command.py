@@ -518,3 +518,12 @@ def test_an_interrupt_ends_all_processes(work):
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out, said) == (130, "", "")
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_every_output_format_can_be_asked_for():
+    from typing import get_args
+
+    from pettingllms.cli.lint import Format
+    from pettingllms.lint.formats import FORMATTERS
+
+    assert sorted(get_args(Format)) == sorted(FORMATTERS)

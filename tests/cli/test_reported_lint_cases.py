@@ -93,7 +93,7 @@ def test_each_swept_rank_has_a_verdict_of_its_own(lint):
         f'[{MODEL}.rollout]\nlora_serving = "adapter"\nmax_lora_rank = 16\n'
     )[1]
     assert re.search(r"error\[PLM313\].*320.*in 1 of 3 cells", text)
-    assert len(re.findall("PLM313", text)) == 1
+    assert len(re.findall(r"error\[PLM313", text)) == 1
 
 
 def test_a_batch_that_the_gpus_cannot_share_lists_sizes_that_they_can(lint):

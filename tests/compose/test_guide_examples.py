@@ -405,15 +405,15 @@ def test_command_lines_of_the_guide():
         preset,
         ["training.total_training_steps=500", "training.train_batch_size=16", "resource.n_gpus_per_node=4"],
     )
-    gpus = {"rollout.tensor_model_parallel_size": 2}
+    gpus = {"actor_rollout_ref.rollout.tensor_model_parallel_size": 2}
     gpus |= {"trainer.n_gpus_per_node": 4, "trainer.n_training_gpus_per_node": 4}
     assert changed(before, after) == typed(
         {
             "training.total_training_steps": 500,
             "training.train_batch_size": 16,
             "resource.n_gpus_per_node": 4,
-            **below(f"{PPO_0}.actor_rollout_ref", gpus),
-            **below(f"{PPO_1}.actor_rollout_ref", gpus),
+            **below(PPO_0, gpus),
+            **below(PPO_1, gpus),
         }
     )
     # The shell has taken the quotes of `="/path/to/new/model"` and `="[agent2,agent1]"` away.

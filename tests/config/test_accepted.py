@@ -361,8 +361,8 @@ def test_an_old_name_takes_effect_under_the_new_one(old, value, new, read):
     else:
         assert finding.message == f'{old} is read as {new} = "{read}"'
         assert finding.fix.changes == (
+            Change("move", path_of(old), to=path_of(new)),
             Change("set", path_of(new), read),
-            Change("remove", path_of(old)),
         )
 
 

@@ -77,6 +77,7 @@ def test_json_is_one_list_of_objects_with_fixed_keys():
         "end_column": 5,
         "name": "unknown-key",
         "fix": None,
+        "included": "",
     }
     assert json.loads(FORMATTERS.load("json")([])) == []
     (row,) = json.loads(FORMATTERS.load("json")([made(fix=IN_PLACE)]))

@@ -1,51 +1,84 @@
-"""Every rule has a failing file; what is said about it is a golden text."""
+"""Every rule has a failing file, and where a swept value can break it one that fails in some cells only.
 
+What is said about them is a golden text.
+"""
+
+import json
 import re
-from pathlib import Path
 
 import pytest
+from case_files import CASES, cases_in, code_of, report_of
 
+from pettingllms.config.load import draft_experiment
+from pettingllms.documents.source import dotted
 from pettingllms.lint.engine import check_experiment
-from pettingllms.lint.facts import Facts
-from pettingllms.lint.files.batch import check_or_raise
-from pettingllms.lint.files.checked import CheckOptions, Named
 from pettingllms.lint.formats.text import format_text
 from pettingllms.lint.rule import RULES
 
-CASES = Path(__file__).parents[1] / "cases"
-FACTS = {
-    "PLM303": Facts(gpus=1),
-    "PLM304": Facts(gpus=0),
-    "PLM315": Facts.assumed("gpus=1,gpu_memory=8GiB"),
-    "PLM316": Facts.assumed("disk=200MiB"),
-    "PLM321": Facts(local=True),
+FILES = cases_in("invalid")
+IN_ONE_CELL = [path for path in FILES if path.stem.endswith("-in-one-cell")]
+OF_THE_TEXT = "it is found while the text is read, which is the same text for all cells"
+OF_DEFAULTS = "the `defaults` list is followed before there are cells, and cannot be swept"
+OF_THE_AXIS = "it is a fault of an axis, whichever of its values a cell has"
+OF_THE_SPACE = "it is about all cells together"
+OF_THE_STUDY = "it is about `[sweep]`, in which nothing can be swept"
+NEVER_IN_ONE_CELL = {
+    "PLM001": OF_THE_TEXT,
+    "PLM002": OF_THE_TEXT,
+    "PLM008": "nulls are taken from the text, also inside of an axis, before there are cells",
+    "PLM009": "overrides are applied before there are cells",
+    "PLM010": "a file that sweeps a key sets one",
+    "PLM011": "a file says by its sections what it is, and those are the same in all cells",
+    "PLM012": "comments are the same in all cells",
+    "PLM013": "`format` cannot be swept",
+    "PLM211": OF_DEFAULTS,
+    "PLM212": OF_DEFAULTS,
+    "PLM213": OF_DEFAULTS,
+    "PLM214": OF_DEFAULTS,
+    "PLM215": OF_DEFAULTS,
+    "PLM401": OF_THE_AXIS,
+    "PLM402": OF_THE_AXIS,
+    "PLM403": OF_THE_AXIS,
+    "PLM404": OF_THE_SPACE,
+    "PLM405": OF_THE_AXIS,
+    "PLM406": OF_THE_AXIS,
+    "PLM407": OF_THE_AXIS,
+    "PLM408": OF_THE_AXIS,
+    "PLM409": "an expression must have a value in every cell, so that one without it makes all of it wrong",
+    "PLM410": "an expression is one text for all cells",
+    "PLM411": OF_THE_SPACE,
+    "PLM412": OF_THE_AXIS,
+    "PLM413": OF_THE_AXIS,
+    "PLM414": OF_THE_AXIS,
+    "PLM415": OF_THE_SPACE,
+    "PLM416": "it is about two cells, and names them itself",
+    "PLM417": OF_THE_STUDY,
+    "PLM418": OF_THE_STUDY,
+    "PLM419": OF_THE_STUDY,
+    "PLM420": OF_THE_STUDY,
+    "PLM421": OF_THE_AXIS,
+    "PLM601": OF_THE_TEXT,
+    "PLM602": OF_THE_TEXT,
+    "PLM603": OF_THE_TEXT,
 }
-FILES = sorted([*CASES.glob("invalid/PLM*.toml"), *CASES.glob("invalid/PLM*.yaml")])
+"""Why these rules have no file in which the default of an axis is right and another of its values is not."""
 
 
-def code_of(path):
-    return path.stem.split("-")[0]
-
-
-def overrides_of(path):
-    listed = path.with_suffix(".overrides")
-    return listed.read_text().splitlines() if listed.is_file() else []
-
-
-@pytest.fixture
-def report(request, monkeypatch):
-    monkeypatch.chdir(CASES / "invalid")
-    facts = FACTS.get(code_of(request.param))
-    options = CheckOptions(overrides=tuple(overrides_of(request.param)), facts=facts)
-    return check_or_raise(Named(Path(request.param.name)), options)
-
-
-@pytest.mark.parametrize(
-    ("case", "report"), [(path, path) for path in FILES], indirect=["report"], ids=lambda p: p.stem
-)
-def test_invalid_case_reports_exactly_its_golden(case, report, golden):
+@pytest.mark.parametrize("case", FILES, ids=lambda path: path.stem)
+def test_invalid_case_reports_exactly_its_golden(case, monkeypatch, golden):
+    report = report_of(case, monkeypatch)
     assert code_of(case) in {found.code for found in report.diagnostics}
     golden(case.with_suffix(".txt"), format_text(report.diagnostics))
+
+
+@pytest.mark.parametrize("case", IN_ONE_CELL, ids=lambda path: path.stem)
+def test_a_fault_of_some_cells_is_none_of_the_defaults(case, monkeypatch):
+    report = report_of(case, monkeypatch)
+    faults = [found.message for found in report.diagnostics if found.code == code_of(case)]
+    counts = [re.search(r"\(in (\d+) of (\d+) cells: ", text) for text in faults]
+    assert all(count and int(count[1]) < int(count[2]) for count in counts), faults
+    defaults = [f"{dotted(axis.path)}:={json.dumps(axis.default)}" for axis in draft_experiment(case).axes]
+    assert code_of(case) not in {found.code for found in report_of(case, monkeypatch, *defaults).diagnostics}
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("valid/*.toml")), ids=lambda p: p.stem)
@@ -55,6 +88,12 @@ def test_valid_case_is_clean(path):
 
 def test_every_rule_has_an_invalid_case():
     assert set(RULES) == {code_of(path) for path in FILES}
+
+
+def test_every_rule_fails_in_one_cell_or_has_a_reason_why_none_can():
+    swept = {code_of(path) for path in IN_ONE_CELL}
+    assert swept | set(NEVER_IN_ONE_CELL) == set(RULES)
+    assert not swept & set(NEVER_IN_ONE_CELL)
 
 
 def test_every_rule_has_a_page_that_begins_with_a_sentence():

@@ -47,4 +47,4 @@ def test_complete_examples_of_the_guide_are_right_once_they_have_their_models(na
     report = check_experiment(path, models[:count])
     assert of(report, Severity.ERROR) == set()
     assert of(report, Severity.WARNING) <= LACKING | WORTH_KNOWING
-    assert of(report, Severity.INFO) <= {"PLM215", "PLM318", "PLM319", "PLM902"}
+    assert of(report, Severity.INFO) <= {"PLM215", "PLM318", "PLM319", "PLM902", "PLM906"}

@@ -11,9 +11,10 @@ from pettingllms.config.load import draft_experiment
 from pettingllms.config.presets import preset_files
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.proof.cells import ValueReader, cells_of
+from pettingllms.lint.proof.cells import ValueReader
 from pettingllms.lint.proof.influence import Influence
 from pettingllms.lint.proof.prove import prove
+from pettingllms.lint.proof.space_checks import space_of
 
 TWO_AGENTS = Path(__file__).parents[1] / "cases/valid/two_agents.toml"
 MODEL = "models.model_0.ppo_trainer_config"
@@ -91,7 +92,7 @@ def _literal(value):
 def both(path, words, facts):
     draft = draft_experiment(path, words)
     influence = Influence(draft)
-    space = cells_of(draft, ValueReader(draft, influence))
+    space = space_of(draft, ValueReader(draft, influence))
     return [prove(draft, space.cells, facts, influence, incremental=which) for which in (True, False)]
 
 
@@ -119,7 +120,7 @@ def test_a_thousand_cells_are_proved_by_the_few_that_bring_something_new():
     words = [f"++{path}={table}" for path, table in zip(paths, ten, strict=True)]
     draft = draft_experiment(TWO_AGENTS, words)
     influence = Influence(draft)
-    cells = cells_of(draft, ValueReader(draft, influence)).cells
+    cells = space_of(draft, ValueReader(draft, influence)).cells
     assert len(cells) == 1000
     # No key and no rule depends on two of them: the first cell, and nine further values of each axis.
     assert prove(draft, cells, None, influence).evaluated == 28

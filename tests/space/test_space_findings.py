@@ -7,8 +7,10 @@ import pytest
 
 from pettingllms.config.load import draft_experiment
 from pettingllms.lint.engine import check_experiment
+from pettingllms.lint.proof.axis_checks import axis_findings
+from pettingllms.lint.proof.space_checks import space_of
+from pettingllms.lint.proof.study_checks import study_findings
 from pettingllms.lint.rule import RULES
-from pettingllms.lint.rules.sweep import axis_findings, space_findings
 
 TWO_AGENTS = Path(__file__).parents[1] / "cases/valid/two_agents.toml"
 TEXT = TWO_AGENTS.read_text().replace("lora_rank = 16\n", "")
@@ -198,7 +200,8 @@ def test_a_thousand_axes_and_conditions_are_quick():
     start = time.perf_counter()
     draft = draft_experiment(Path("x.toml"), text="\n".join([TEXT, "[sweep.space]", *rows]))
     assert len(draft.axes) == 1001
-    codes = [one.code for one in (*axis_findings(draft.axes), *space_findings(draft, nothing))]
+    found = [*axis_findings(draft.axes), *study_findings(draft, nothing), *space_of(draft, nothing).findings]
+    codes = [one.code for one in found]
     assert codes == ["PLM412"]
     assert time.perf_counter() - start < 10
 

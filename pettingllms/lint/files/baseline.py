@@ -15,6 +15,7 @@ from typing import Any
 
 from pettingllms.documents.atomic import write_text
 from pettingllms.errors import UsageError
+from pettingllms.hiding import hidden
 from pettingllms.lint.diagnostic import Diagnostic
 from pettingllms.lint.formats.fingerprint import fingerprint
 from pettingllms.lint.formats.parts import is_file, one_line, posix
@@ -68,7 +69,9 @@ def write_baseline(diagnostics: Sequence[Diagnostic], path: Path, root: Path | N
     ]
     rows.sort(key=lambda row: tuple(str(row[key]) for key in ("file", "path", "code", "fingerprint")))
     content = {"version": VERSION, "findings": rows}
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", force=True)
+    # File names may hold bytes that are no UTF-8.
+    text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    write_text(path, hidden(text.decode("utf-8", "replace")) + "\n", force=True)
 
 
 def read_baseline(path: Path) -> Baseline:

@@ -49,11 +49,12 @@ def _diagnostic(found: Diagnostic) -> list[Any]:
         found.end_column,
         found.source_line,
         None if found.fix is None else _fix(found.fix),
+        found.included,
     ]
 
 
 def _read_diagnostic(row: list[Any]) -> Diagnostic:
-    code, severity, message, file, line, column, path, help_text, end, source, fix = row
+    code, severity, message, file, line, column, path, help_text, end, source, fix, included = row
     return Diagnostic(
         code,
         Severity(severity),
@@ -66,6 +67,7 @@ def _read_diagnostic(row: list[Any]) -> Diagnostic:
         end,
         source,
         None if fix is None else _read_fix(fix),
+        str(included),
     )
 
 

@@ -46,7 +46,7 @@ def _failed(suite: ET.Element, file: str, diagnostic: Diagnostic) -> None:
         file=_xml(file),
         line=str(diagnostic.line),
     )
-    message = _xml(one_line(diagnostic.message))
+    message = _xml(one_line(diagnostic.words))
     failure = ET.SubElement(case, "failure", type=diagnostic.severity.value, message=message)
     lines = [f"{file}:{place}", diagnostic.source_line.strip(), words(diagnostic)]
     failure.text = _xml("\n".join(line for line in lines if line))

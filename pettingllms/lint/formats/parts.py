@@ -43,5 +43,5 @@ def posix(name: str) -> str:
 
 def words(diagnostic: Diagnostic, between: str = "\n") -> str:
     """The message and, where there is any, the help; each in one line."""
-    message = one_line(diagnostic.message)
+    message = one_line(diagnostic.words)
     return f"{message}{between}help: {one_line(diagnostic.help)}" if diagnostic.help else message

@@ -37,7 +37,7 @@ def _block(diagnostic: Diagnostic, *, colour: bool) -> str:
     number = str(diagnostic.line)
     margin, bar = " " * len(number), paint("|", "34")
     lines = [
-        f"{head}: {paint(printable(diagnostic.message), '1')}",
+        f"{head}: {paint(printable(diagnostic.words), '1')}",
         f"{margin}{paint('-->', '34')} {diagnostic.file}:{diagnostic.line}:{diagnostic.column}",
     ]
     if diagnostic.source_line.strip():

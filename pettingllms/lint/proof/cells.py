@@ -1,19 +1,17 @@
-"""Which cells of a sweep are proved: all of a finite space, the corners and a sample of any other."""
+"""The cells of a sweep that are proved, and the values of the experiment in each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.fields import ExperimentSchema, annotation_at
 from pettingllms.config.load import Draft, choose
-from pettingllms.documents.source import KeyPath
+from pettingllms.documents.source import Finding, KeyPath
 from pettingllms.lint.proof.influence import Influence
-from pettingllms.space.cells import Cell, TooManyCellsError, allowed, corners_and_sample, expand, is_finite
-from pettingllms.space.expressions import Expression, ExpressionError, parse
-from pettingllms.space.units import ValueOf
+from pettingllms.space.cells import Cell
 
 MAX_CELLS = 4096
 """Cells of a grid; each is proved before the first trial starts, and each is a training run."""
@@ -23,7 +21,7 @@ SAMPLE = 256
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The cells to prove, and those that a constraint leaves out.
+    """The cells to prove, those that a constraint leaves out, and what is wrong with the space.
 
     `complete` is False where there are more than these.
     """
@@ -31,41 +29,7 @@ class Space:
     cells: tuple[Cell, ...]
     excluded: tuple[Cell, ...] = ()
     complete: bool = True
-
-
-def cells_of(draft: Draft, value_of: ValueOf) -> Space:
-    """The cells of a draft; the defaults alone where its conditions or constraints are faulty."""
-    defaults = {axis.path: axis.default for axis in draft.axes}
-    try:
-        cells, complete = _listed(draft, value_of)
-        constraints = constraints_of(draft)
-        kept = [allowed(cell, constraints, value_of) for cell in cells]
-    except (ExpressionError, KeyError):
-        return Space((Cell(0, defaults, frozenset(defaults)),), complete=False)
-    chosen = tuple(cell for cell, keep in zip(cells, kept, strict=True) if keep)
-    excluded = tuple(cell for cell, keep in zip(cells, kept, strict=True) if not keep)
-    return Space(chosen or (Cell(0, defaults, frozenset(defaults)),), excluded, complete)
-
-
-def _listed(draft: Draft, value_of: ValueOf) -> tuple[Sequence[Cell], bool]:
-    """The cells without regard to constraints, and whether they are all."""
-    if is_finite(draft.axes):
-        try:
-            return expand(draft.axes, value_of, MAX_CELLS), True
-        except TooManyCellsError:
-            pass
-    return corners_and_sample(draft.axes, value_of, seed=_seed(draft), limit=SAMPLE), False
-
-
-def constraints_of(draft: Draft) -> list[Expression]:
-    """The parsed `[sweep] constraints`. Raises ExpressionError."""
-    written = get(draft.tree.data, ("sweep", "constraints"))
-    return [parse(text) for text in written if isinstance(text, str)] if isinstance(written, list) else []
-
-
-def _seed(draft: Draft) -> int:
-    seed = get(draft.tree.data, ("sweep", "seed"))
-    return seed if isinstance(seed, int) else 0
+    findings: tuple[Finding, ...] = ()
 
 
 class ValueReader:
@@ -98,6 +62,8 @@ class ValueReader:
         found = get(choose(self.draft, values).data, path)
         if found is not MISSING:
             return found
-        if annotation_at(path) is None:
+        default = None if annotation_at(path) is None else self.schema.default(path)
+        # Entries of `models` that are not written are derived, and so are values without a default there.
+        if annotation_at(path) is None or (path[0] == "models" and default is None):
             raise KeyError(path)
-        return self.schema.default(path)
+        return default

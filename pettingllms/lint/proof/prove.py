@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pettingllms.compose.references import UNKNOWN_REFERENCE
 from pettingllms.compose.secrets import REDACTED, secret_texts
 from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.edits import is_in
+from pettingllms.config.fields import known_keys
 from pettingllms.config.load import Draft, choose
-from pettingllms.config.shape import written
+from pettingllms.config.shape import UNKNOWN_KEY, written
 from pettingllms.config.typed import Typed, type_cell
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.hiding import forms, replaced
@@ -25,6 +27,7 @@ from pettingllms.lint.facts import Facts
 from pettingllms.lint.placing import diagnostics_of, without_echoes, without_secrets
 from pettingllms.lint.proof.influence import NOTHING, AxisSet, Influence
 from pettingllms.lint.rule import RULES, Context, Rule, overlap
+from pettingllms.registry import closest
 from pettingllms.space.cells import Cell
 
 MOUNTED = ("PLM209", "PLM210")
@@ -37,12 +40,14 @@ class Proof:
     """What was found. `found`: each diagnostic, and the numbers of the cells that have it, in order.
 
     `evaluated`: how many cells were resolved and typed. `without_effect`: axes that no cell reads.
+    `secrets`: texts that come from environment variables, and what is shown in their place.
     """
 
     found: dict[Diagnostic, list[int]] = field(default_factory=dict)
     unchecked: set[str] = field(default_factory=set)
     evaluated: int = 0
     without_effect: set[KeyPath] = field(default_factory=set)
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 def prove(
@@ -109,11 +114,17 @@ class _Prover:
     def typed(self, cell: Cell) -> tuple[Typed, list[Finding]]:
         resolution = choose(self.draft, cell.values)
         typed = type_cell(resolution, self.draft.faulty_axes)
+        self.proof.secrets |= typed.secrets
         self.proof.without_effect -= {path for path in self.proof.without_effect if _has_effect(path, typed)}
-        # What a key without effect refers to is of no interest.
-        kept = (
-            one for one in resolution.findings if one.code not in MOUNTED or not is_in(one.path, typed.idle)
-        )
+        # What a key without effect refers to is of no interest, nor that a misspelt key is missing.
+        misspelt = _meant_by_misspelt_keys(typed)
+        misses = dict(resolution.absolute_misses)
+        kept = [
+            one
+            for one in resolution.findings
+            if not (one.code in MOUNTED and is_in(one.path, typed.idle))
+            and not (one.code == UNKNOWN_REFERENCE and is_in(misses.get(one.path, ()), misspelt))
+        ]
         return typed, [*kept, *typed.findings]
 
     def ruled(self, typed: Typed, new: set[AxisSet]) -> Iterator[Finding]:
@@ -158,6 +169,16 @@ class _Prover:
                 for diagnostic in by_values.get(key, ()):
                     self.proof.found.setdefault(diagnostic, []).append(place)
         return self.proof
+
+
+def _meant_by_misspelt_keys(typed: Typed) -> set[KeyPath]:
+    """The keys that were most likely meant by those that the schema does not have."""
+    found: set[KeyPath] = set()
+    for finding in typed.findings:
+        if finding.code == UNKNOWN_KEY:
+            near = closest(str(finding.path[-1]), known_keys(finding.path[:-1]))
+            found |= {(*finding.path[:-1], near)} if near is not None else set()
+    return found
 
 
 def _has_effect(path: KeyPath, typed: Typed) -> bool:

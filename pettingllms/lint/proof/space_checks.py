@@ -1,4 +1,4 @@
-"""What is wrong with the space that axes make: conditions, constraints, the grid and its cells."""
+"""The space that axes make: which cells it has, and what is wrong with its conditions and constraints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pettingllms.config.fields import did_you_mean
 from pettingllms.config.load import Draft
 from pettingllms.config.shape import MAX_ADVICE, written
 from pettingllms.documents.source import Finding, KeyPath, Place, Span, dotted
-from pettingllms.lint.proof.cells import MAX_CELLS, SAMPLE
+from pettingllms.lint.proof.cells import MAX_CELLS, SAMPLE, Space
 from pettingllms.lint.proof.study_checks import sampler_of
 from pettingllms.space.cells import (
     Cell,
@@ -39,10 +39,13 @@ CONSTRAINTS: KeyPath = ("sweep", "constraints")
 _MANY, _MORE = 10**9, f"more than {MAX_CELLS} cells"
 
 
-def cell_findings(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
-    """What is wrong with the axes of a draft together, and with the constraints on them."""
-    checks = _Checks(draft, value_of)
-    yield from checks.run()
+def space_of(draft: Draft, value_of: ValueOf) -> Space:
+    """The cells of a draft: all of a finite space, the corners and a sample of any other.
+
+    Conditions and constraints that are faulty are findings, and are left out. Where no cell is left, the
+    defaults are the one cell.
+    """
+    return _Checks(draft, value_of).run()
 
 
 class _Checks:
@@ -52,7 +55,7 @@ class _Checks:
         self.grid = sampler_of(value_of) == "grid"
         self.findings: list[Finding] = []
 
-    def run(self) -> Iterator[Finding]:
+    def run(self) -> Space:
         for number, axis in enumerate(self.axes):
             if axis.when is not None and self.expression((*axis.home, "when"), axis.when) is None:
                 self.axes[number] = replace(axis, when=None)
@@ -60,11 +63,18 @@ class _Checks:
             self.findings += self.endless()
         constraints = dict(self.constraints())
         cells, complete = self.cells()
-        self.findings += self.excluded(constraints, cells, complete)
+        kept = {number: self.fulfilling(number, one, cells) for number, one in constraints.items()}
+        sound = {number: found for number, found in kept.items() if found is not None}
+        self.findings += self.excluded(constraints, sound, complete)
         if complete:
             self.findings += self.never(cells)
             self.findings += self.same(cells)
-        yield from self.findings
+        left_out = [not all(cell.number in found for found in sound.values()) for cell in cells]
+        proved = tuple(cell for cell, out in zip(cells, left_out, strict=True) if not out)
+        excluded = tuple(cell for cell, out in zip(cells, left_out, strict=True) if out)
+        defaults = {axis.path: axis.default for axis in self.axes}
+        only = Cell(0, defaults, frozenset(defaults))
+        return Space(proved or (only,), excluded, complete, tuple(self.findings))
 
     def constraints(self) -> Iterator[tuple[int, Expression]]:
         texts = get(self.draft.tree.data, CONSTRAINTS)
@@ -148,7 +158,11 @@ class _Checks:
             found = Finding(self.axes[-1].home, message, "sweep fewer values", code=TOO_LARGE)
             if found not in self.findings:
                 self.findings.append(found)
-        return corners_and_sample(self.axes, self.value_of, seed=0, limit=SAMPLE), False
+        return corners_and_sample(self.axes, self.value_of, seed=self.seed(), limit=SAMPLE), False
+
+    def seed(self) -> int:
+        seed = get(self.draft.tree.data, ("sweep", "seed"))
+        return seed if isinstance(seed, int) else 0
 
     def never(self, cells: Sequence[Cell]) -> Iterator[Finding]:
         swept = frozenset().union(*(cell.active for cell in cells))
@@ -162,11 +176,12 @@ class _Checks:
             yield Finding((*axis.home, "when"), message, help=help_text, code=NEVER)
 
     def excluded(
-        self, constraints: Mapping[int, Expression], cells: Sequence[Cell], complete: bool
+        self, constraints: Mapping[int, Expression], sound: Mapping[int, set[int]], complete: bool
     ) -> Iterator[Finding]:
-        """Constraints that leave no cell, or not the one of the defaults."""
-        kept = {number: self.fulfilling(number, one, cells) for number, one in constraints.items()}
-        sound = {number: found for number, found in kept.items() if found is not None}
+        """Constraints that leave no cell, or not the one of the defaults.
+
+        `sound`: the numbers of the cells that fulfil each constraint.
+        """
         none = [number for number, found in sound.items() if not found]
         if complete and none:
             for number in none:

@@ -85,7 +85,7 @@ def lora_without_effect(context: Context) -> Iterator[Finding]:
     for home in homes:
         found = [(*home, key) for key in LORA_KEYS if context.is_set((*home, key))]
         if found:
-            names = " and ".join(f"{dotted(path)} = {written(get(context.data, path))}" for path in found)
+            names = " and ".join(map(dotted, found))
             verb = "has" if len(found) == 1 else "have"
             message = f'{names} {verb} no effect with specialization = "{kind}"'
             yield Finding(found[0], message, 'write specialization = "lora" for adapters', at_key=True)
@@ -101,6 +101,7 @@ def lora_without_effect(context: Context) -> Iterator[Finding]:
         "training.sample_temperature",
         "training.rollout_mode",
         "training.if_greedy",
+        "training.ray_wait_register_center_timeout",
         f"{TRAINER}.filter_method",
         f"{TRAINER}.filter_ratio",
         f"{OURS}.model.target_modules",
@@ -122,6 +123,8 @@ def setting_without_effect(context: Context) -> Iterator[Finding]:
     training = context.config.training
     if training.rollout_mode == "independent":
         yield from _idle(context, ("training", "if_greedy"), 'rollout_mode = "independent"')
+    ray = ("training", "ray_wait_register_center_timeout")
+    yield from _idle(context, ray, "trials that start no Ray cluster, as those of this version")
     yield from _temperature(context)
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         if agent.val_llm_config.temperature == 0:

@@ -39,9 +39,7 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
     """
     for key, name in _sets(context):
         if not name.startswith("builtin:"):
-            message = (
-                f"{name!r}: datasets outside builtin: need the full sandbox, not available in this version"
-            )
+            message = f"{key} {name!r} is not available in this version, which plays builtin: sets only"
             yield Finding(("env", key), message, f"available: {', '.join(DATASETS)}")
 
 

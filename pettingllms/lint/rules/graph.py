@@ -92,7 +92,7 @@ def idle_agent(context: Context) -> Iterator[Finding]:
     "PLM104",
     "agent-never-acts",
     Severity.ERROR,
-    reads=["env.max_turns", "multi_agent_interaction.turn_order"],
+    reads=["env.max_turns", "env.turn_unit", "multi_agent_interaction.turn_order"],
 )
 def agent_never_acts(context: Context) -> Iterator[Finding]:
     """`env.max_turns` ends every episode before an agent of `turn_order` acts.
@@ -100,6 +100,8 @@ def agent_never_acts(context: Context) -> Iterator[Finding]:
     A turn is one agent acting once. The order is cycled until `max_turns` turns were played.
     """
     order, turns = context.config.multi_agent_interaction.turn_order, context.config.env.max_turns
+    if context.config.env.turn_unit == "round":
+        return
     acting = set(order[:turns])
     for index, name in enumerate(order):
         if name not in acting and name not in order[:index]:
@@ -108,7 +110,10 @@ def agent_never_acts(context: Context) -> Iterator[Finding]:
 
 
 @rule(
-    "PLM105", "uneven-turns", Severity.WARNING, reads=["env.max_turns", "multi_agent_interaction.turn_order"]
+    "PLM105",
+    "uneven-turns",
+    Severity.WARNING,
+    reads=["env.max_turns", "env.turn_unit", "multi_agent_interaction.turn_order"],
 )
 def uneven_turns(context: Context) -> Iterator[Finding]:
     """`env.max_turns` is no multiple of the length of `turn_order`.
@@ -116,7 +121,7 @@ def uneven_turns(context: Context) -> Iterator[Finding]:
     The last round is cut short, so that another agent than the last of the order has the last word.
     """
     order, turns = context.config.multi_agent_interaction.turn_order, context.config.env.max_turns
-    if turns > len(order) and turns % len(order):
+    if context.config.env.turn_unit == "agent" and turns > len(order) and turns % len(order):
         last, full = order[turns % len(order) - 1], turns - turns % len(order)
         yield Finding(
             MAX_TURNS,
@@ -195,18 +200,21 @@ def duplicate_agent_name(context: Context) -> Iterator[Finding]:
     reads=["agent_policy_configs.policy_list", f"{AGENT}.name"],
 )
 def unknown_policy_list_agent(context: Context) -> Iterator[Finding]:
-    """`policy_list` names an agent that `agent_configs` does not define.
+    """`policy_list` names an agent that `agent_configs` does not define, or one of them twice.
 
     In spite of its name the list holds agent names.
     """
     known = agent_names(context.config)
-    for index, name in enumerate(context.config.agent_policy_configs.policy_list):
-        if name not in known:
-            path = ("agent_policy_configs", "policy_list", index)
+    listed = context.config.agent_policy_configs.policy_list
+    for index, name in enumerate(listed):
+        path = ("agent_policy_configs", "policy_list", index)
+        if name in listed[:index]:
+            yield Finding(path, f"policy_list: agent {name!r} stands twice", "name each agent once")
+        elif name not in known:
             yield Finding(path, f"policy_list: agent {name!r} is not defined", nearest(name, known))
 
 
-@rule("PLM111", "unknown-environment", Severity.ERROR, reads=["env.name"])
+@rule("PLM111", "unknown-environment", Severity.ERROR, reads=["env.name", "plugins"])
 def unknown_environment(context: Context) -> Iterator[Finding]:
     """`env.name` is not a registered environment (`KeyError: … not in ENV_CLASS_MAPPING`).
 
@@ -214,11 +222,12 @@ def unknown_environment(context: Context) -> Iterator[Finding]:
     registered names.
     """
     name = context.config.env.name
-    if name not in ENVS and name not in ENVS.announced:
+    # What plug-in files register is not known.
+    if name not in ENVS and name not in ENVS.announced and not context.config.plugins:
         yield Finding(("env", "name"), f"environment {name!r} not in ENV_CLASS_MAPPING", nearest(name, ENVS))
 
 
-@rule("PLM112", "unknown-agent-class", Severity.ERROR, reads=[f"{AGENT}.name", f"{AGENT}.agent"])
+@rule("PLM112", "unknown-agent-class", Severity.ERROR, reads=[f"{AGENT}.name", f"{AGENT}.agent", "plugins"])
 def unknown_agent_class(context: Context) -> Iterator[Finding]:
     """An agent's class is not registered (`KeyError: … not in AGENT_CLASS_MAPPING`).
 
@@ -227,7 +236,7 @@ def unknown_agent_class(context: Context) -> Iterator[Finding]:
     """
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         name = agent.agent or agent.name
-        if name not in AGENTS and name not in AGENTS.announced:
+        if name not in AGENTS and name not in AGENTS.announced and not context.config.plugins:
             path = (*CONFIGS, key, "agent" if agent.agent else "name")
             help_text = nearest(name, AGENTS)
             if not agent.agent:

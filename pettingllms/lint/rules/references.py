@@ -11,7 +11,7 @@ from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.homes import model_key
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.model_files import is_local, local_folder
+from pettingllms.lint.model_files import is_local, local_folder, settings_at
 from pettingllms.lint.policies import NAMES, OURS, PPO, TRAINER
 from pettingllms.lint.rule import Context, loading_rule, rule
 from pettingllms.models import BUILTIN_MODELS
@@ -127,7 +127,7 @@ def placeholder_model_path(context: Context) -> Iterator[Finding]:
 
 @rule("PLM205", "missing-model-folder", Severity.ERROR, reads=["base_models.*.path"])
 def missing_model_folder(context: Context) -> Iterator[Finding]:
-    """A local model folder does not exist, or holds no `config.json` (`OSError: … does not exist`).
+    """A local model folder does not exist, or holds no sound `config.json` (`OSError: … does not exist`).
 
     A path that starts with `/`, `./`, `../` or `~`, or has more than one slash, is a local folder;
     anything else with one slash may be a Hugging Face id, which is looked up when the run starts. A run
@@ -140,7 +140,10 @@ def missing_model_folder(context: Context) -> Iterator[Finding]:
         folder = local_folder(base.path)
         where = ("base_models", key, "path")
         help_text = "check the path and its permissions"
-        if folder is None and _is_file(base.path):
+        if "://" in base.path:
+            name = "/".join(base.path.rstrip("/").split("/")[-2:])
+            yield Finding(where, f"{base.path} is an address, not a model", f"did you mean {name!r}?")
+        elif folder is None and _is_file(base.path):
             yield Finding(where, f"{base.path} is a file, not a model folder", WHAT_A_PATH_IS)
         elif folder is None:
             yield Finding(where, f"model folder {base.path} does not exist", help_text)
@@ -148,6 +151,8 @@ def missing_model_folder(context: Context) -> Iterator[Finding]:
             yield Finding(
                 where, f"{base.path}/config.json does not exist: this is no model folder", help_text
             )
+        elif settings_at(base.path) is None:
+            yield Finding(where, f"{base.path}/config.json cannot be read as a table of JSON", help_text)
 
 
 def _is_file(path: str) -> bool:

@@ -65,6 +65,15 @@ def tensor_parallel_exceeds_pool(context: Context) -> Iterator[Finding]:
             yield Finding(where, message, f"write at most {most}", fix=fix)
 
 
+@rule("PLM322", "cuda-without-gpus", Severity.ERROR, reads=["training.device", "resource.n_gpus_per_node"])
+def cuda_without_gpus(context: Context) -> Iterator[Finding]:
+    """`training.device` is `cuda`, and the run has no GPU: `resource.n_gpus_per_node` is 0."""
+    config = context.config
+    if config.training.device == "cuda" and config.resource.n_gpus_per_node == 0:
+        message = 'training.device is "cuda", and n_gpus_per_node = 0 gives the run no GPU'
+        yield Finding(("resource", "n_gpus_per_node"), message, 'give it GPUs, or write device = "cpu"')
+
+
 @rule(
     "PLM302",
     "gpu-counts-disagree",

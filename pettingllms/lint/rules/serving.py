@@ -11,7 +11,7 @@ from pettingllms.config.ppo import ModelConfig, RolloutConfig
 from pettingllms.config.shape import written
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.model_files import number_at, settings_at
+from pettingllms.lint.model_files import context_at, settings_at
 from pettingllms.lint.policies import (
     ENGINES,
     LENGTHS,
@@ -42,14 +42,14 @@ ROLLOUT = f"{OURS}.rollout"
 def exceeds_context(context: Context) -> Iterator[Finding]:
     """`max_prompt_length` + `max_response_length`, or `max_model_len`, is longer than the model's context.
 
-    Checked for embedded models, and for local folders by the `max_position_embeddings` of
-    their `config.json`. vLLM refuses such an engine: `User-specified max_model_len (…) is greater than
-    the derived max_model_len`.
+    Checked for embedded models, and for local folders by the `max_position_embeddings` of their
+    `config.json`, unless that scales its positions. vLLM refuses such an engine: `User-specified
+    max_model_len (…) is greater than the derived max_model_len`.
     """
     seen: set[KeyPath] = set()
     for policy in policies(context.config):
         path = policy.base.path
-        limit = number_at(settings_at(path), "max_position_embeddings")
+        limit = context_at(settings_at(path))
         if limit is None:
             model_is_unknown(context, path)
             continue
@@ -99,7 +99,7 @@ def engine_settings_disagree(context: Context) -> Iterator[Finding]:
                 if here != there:
                     homes = [*policy.below(*path), *first.below(*path)]
                     name = dotted(path)
-                    values = f"{written(here)}, {written(there)}"
+                    values = f"{written(there)} for {first.name!r}, {written(here)} for {policy.name!r}"
                     message = f"{name} differs between policies of one engine: {values}"
                     yield Finding(context.first_set(*homes), message, f"set {name} alike in all of `models`")
 

@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from pettingllms.config.load import Draft
-from pettingllms.documents.source import Finding
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.proof.axis_checks import axis_findings
-from pettingllms.lint.proof.cells import MAX_CELLS
-from pettingllms.lint.proof.space_checks import cell_findings
-from pettingllms.lint.proof.study_checks import study_findings
 from pettingllms.lint.rule import loading_rule
-from pettingllms.space.units import ValueOf
-
-__all__ = ["MAX_CELLS", "axis_findings", "space_findings"]
-
-
-def space_findings(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
-    """What is wrong with the space that the axes of a draft make, and with `[sweep]`.
-
-    `value_of`: the value at a path of the experiment under values of axes, the others at their defaults.
-    """
-    yield from study_findings(draft, value_of)
-    yield from cell_findings(draft, value_of)
 
 
 @loading_rule("PLM401", "malformed-axis", Severity.ERROR)
@@ -197,4 +177,12 @@ def unknown_objective() -> None:
 
     Every trial would end without its objective, and fail. docs/records.md lists the metrics; `<agent>` and
     `<policy>` in them are names of the experiment.
+    """
+
+
+@loading_rule("PLM421", "axis-without-effect", Severity.ERROR)
+def axis_without_effect() -> None:
+    """A key is swept that has no effect, so that all its trials would be the same.
+
+    It is one of those that PLM901 or PLM903 name, or one that another key overrules.
     """

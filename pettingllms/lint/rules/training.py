@@ -11,6 +11,7 @@ from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.policies import LENGTHS, OURS, PPO, RANKS, TRAINER, USED, used_policies
 from pettingllms.lint.rule import Context, rule
+from pettingllms.loggers import missing_loggers
 
 ACTOR = ("actor_rollout_ref",)
 # Homes of one value, the most specific first: below the model's trainer, then the shared ones.
@@ -176,3 +177,18 @@ def filter_keeps_nothing(context: Context) -> Iterator[Finding]:
             where = ("models", key, PPO, "filter_ratio")
             message = f'filter_ratio = 0 with filter_method = "{ppo.filter_method}" keeps no samples'
             yield Finding(where, message, 'write the share to keep, or filter_method = "none" to keep all')
+
+
+@rule("PLM323", "logger-not-installed", Severity.WARNING, reads=["training.logger"])
+def logger_not_installed(context: Context) -> Iterator[Finding]:
+    """A logger of `training.logger` needs a package that is not installed here, and gets nothing.
+
+    `metrics.jsonl` is always written. Looked at only for this machine: with `--here`, and by runs.
+    """
+    if context.facts is None or not context.facts.local:
+        return
+    missing = missing_loggers(context.config.training)
+    for index, name in enumerate(context.config.training.logger):
+        if name in missing:
+            message, _, how = missing[name].partition("; ")
+            yield Finding(("training", "logger", index), message, how)

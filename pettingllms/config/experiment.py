@@ -45,7 +45,7 @@ class ExperimentConfig(ConfigModel):
     """Version of this file format."""
     defaults: list[str | dict[str, str | list[str] | None]] = Field(default_factory=list)
     """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
-    plugins: Annotated[list[str], Only()] = Field(default_factory=list)
+    plugins: Annotated[list[str], Only([])] = Field(default_factory=list)
     """Files or modules with own environments and agents."""
     specialization: Annotated[Literal["prompt", "lora", "full"], Only("lora")] = "lora"
     """How agents differ. `prompt`: by optimised prompts, the weights stay as they are; `lora`: by one adapter

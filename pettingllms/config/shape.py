@@ -198,7 +198,7 @@ def _pieces(value: Any) -> Iterator[str]:
         yield "[" + ", ".join("".join(_pieces(item)) for item in value) + "]"
     elif isinstance(value, dict):
         inside = ", ".join(f"{key} = {''.join(_pieces(item))}" for key, item in value.items())
-        yield "{ " + inside + " }"
+        yield "{ " + inside + " }" if inside else "{}"
     else:
         yield str(value)
 

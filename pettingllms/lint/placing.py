@@ -38,9 +38,11 @@ def diagnostics_of(
         message = finding.message
         if origin is not None:
             message += f"; the value came from {origin}"
-        chain = () if layer is None else tuple(str(place) for place in layer.included[::-1])
+        place = _place(draft, at, values)
+        in_main = place.source.name == str(draft.documents[0].path)
+        chain = () if layer is None or in_main else tuple(str(entry) for entry in layer.included[::-1])
         told = dataclasses.replace(at, message=message, included=chain)
-        yield placed(told, _place(draft, at, values), dotted(path))
+        yield placed(told, place, dotted(path))
 
 
 def placed(finding: Finding, place: Place | None, path: str) -> Diagnostic:

@@ -94,19 +94,6 @@ def lint(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     """
     from pettingllms.cli.lint_run import run_lint
 
-    if here and assume:
-        raise UsageError("--here and --assume exclude each other", help="name one machine")
-    if unsafe_fixes and not (fix or diff):
-        raise UsageError("--unsafe-fixes does nothing alone", help="write --fix or --diff with it")
-    if (fix or diff) and (sets or overlays):
-        raise UsageError(
-            "fixes are made in the file as it stands", help="leave out --set and --with, or --fix and --diff"
-        )
-    from_stdin = any(str(path) == "-" for path in paths)
-    if (fix or diff) and from_stdin:
-        raise UsageError("standard input cannot be fixed", help="name the file")
-    if stdin_filename is not None and not from_stdin:
-        raise UsageError("--stdin-filename names what - reads, and there is no -", help="add -")
     request = LintRequest(
         paths=tuple(paths),
         overrides=tuple(sets or ()),
@@ -120,7 +107,7 @@ def lint(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
         ignore=_codes(ignore),
         here=here,
         assume=",".join(assume or ()),
-        fix=fix and not diff,
+        fix=fix,
         unsafe_fixes=unsafe_fixes,
         diff=diff,
         baseline=baseline,
@@ -131,6 +118,7 @@ def lint(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
         jobs=jobs,
         cached=not no_cache,
     )
+    request.refuse_contradictions()
     raise typer.Exit(run_lint(request))
 
 

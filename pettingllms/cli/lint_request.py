@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pettingllms.errors import UsageError
 from pettingllms.lint.diagnostic import Severity
 
 if TYPE_CHECKING:
@@ -40,6 +41,33 @@ class LintRequest:
     drop_invalid: bool = False
     jobs: int | None = None
     cached: bool = True
+
+    def refuse_contradictions(self) -> None:
+        """Raise UsageError for options that do nothing, or not what is asked for, beside each other."""
+        mends = self.fix or self.diff
+        from_stdin = any(str(path) == "-" for path in self.paths)
+        refusals = (
+            (self.here and self.assume, "--here and --assume exclude each other", "name one machine"),
+            (
+                self.unsafe_fixes and not mends,
+                "--unsafe-fixes does nothing alone",
+                "write --fix or --diff with it",
+            ),
+            (
+                mends and (self.overrides or self.overlays),
+                "fixes are made in the file as it stands",
+                "leave out --set and --with, or --fix and --diff",
+            ),
+            (mends and from_stdin, "standard input cannot be fixed", "name the file"),
+            (
+                self.stdin_name is not None and not from_stdin,
+                "--stdin-filename names what - reads, and there is no -",
+                "add -",
+            ),
+        )
+        for refused, message, help_text in refusals:
+            if refused:
+                raise UsageError(message, help=help_text)
 
     def completed(self, settings: LintSettings) -> LintRequest:
         """The request with the settings of the project where the command line says nothing."""

@@ -22,7 +22,7 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     if matches:
         return matches[0]
     begun = [one for one in words if min(len(word), len(one)) >= 3]
-    begun = [one for one in begun if one.startswith(word) or word.startswith(one)]
+    begun = [one for one in begun if word.startswith(one) or (one.startswith(word) and "_" not in one)]
     return begun[0] if len(begun) == 1 else None
 
 

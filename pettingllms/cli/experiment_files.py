@@ -29,10 +29,10 @@ _FIRST_HEADER = re.compile(r"^\s*\[", re.MULTILINE)
 _TOML_SECTION = re.compile(rf"^\s*\[\s*(?:{'|'.join(SECTIONS)})\s*[.\]]", re.MULTILINE)
 _TOML_ROOT_KEY = re.compile(rf"^\s*(?:{_NAMES}\s*[.=]|defaults\s*=\s*\[)", re.MULTILINE)
 _YAML_ROOT_KEY = re.compile(rf"^(?:{_NAMES}[ \t]*:(?=\s|\Z)|defaults[ \t]*:\s*[\[-])", re.MULTILINE)
-_WHOLE = re.compile(
-    r"^\s*\[?\s*(?:format|defaults|base_models|agent_policy_configs|multi_agent_interaction)\b", re.MULTILINE
-)
-_PART = re.compile(r"^\s*\[?\s*(?:resource|env|training|models)\b", re.MULTILINE)
+_NAMES_WHOLE = re.compile(r"\b(?:format|defaults|base_models|agent_policy_configs|multi_agent_interaction)\b")
+_PARTS = {"resource", "env", "training", "models", "launch", "sandbox", "sweep"}
+_PARTS |= {"specialization", "lora_rank", "lora_alpha"}
+"""What an overlay may set: it goes on top of an experiment, which has the rest."""
 _FORMATS = {".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 
 
@@ -74,9 +74,18 @@ def _last_excluded(row: tuple[str, int]) -> tuple[bool, str]:
     return row[0] == "excluded", row[0]
 
 
-def _is_overlay(text: str) -> bool:
-    """True for a text with sections, but none of those that every experiment has, nor files that may."""
-    return _PART.search(text) is not None and _WHOLE.search(text) is None
+def _is_overlay(text: str, file: Path) -> bool:
+    """True for a text that sets some keys of an experiment, and none of those that make it a whole one."""
+    if _NAMES_WHOLE.search(text):
+        return False
+    from pettingllms.documents.read import parse_document
+    from pettingllms.documents.source import DocumentError
+
+    try:
+        keys = parse_document(text, file).data.keys()
+    except DocumentError:
+        return False
+    return bool(keys) and keys <= _PARTS
 
 
 def is_experiment(file: Path) -> bool:
@@ -99,7 +108,7 @@ def is_experiment(file: Path) -> bool:
         return True
     schema = _SCHEMA.search(text)
     if schema is not None:
-        return schema.group(1).endswith("experiment.schema.json") and not _is_overlay(text)
+        return schema.group(1).endswith("experiment.schema.json") and not _is_overlay(text, file)
     if _FRAGMENT.search(text):
         return False
     if is_yaml(file):

@@ -99,12 +99,11 @@ def _without_known(outcome: _Outcome, request: LintRequest, settings: LintSettin
 
 def _told_once(diagnostic: Diagnostic, chains: Sequence[str]) -> Diagnostic:
     """The diagnostic with the first of `chains`, and how many other files include its file."""
-    others = len([chain for chain in chains if chain]) - 1
-    if others < 1:
-        return diagnostic
-    return dataclasses.replace(
-        diagnostic, included=f"{diagnostic.included} and by {_counted(others, 'other file')}"
-    )
+    if "" in chains:
+        # The file was named itself.
+        return dataclasses.replace(diagnostic, included="")
+    others = f" and by {_counted(len(chains) - 1, 'other file')}" if len(chains) > 1 else ""
+    return dataclasses.replace(diagnostic, included=f"{chains[0]}{others}")
 
 
 def _write_report(outcome: _Outcome, request: LintRequest) -> None:

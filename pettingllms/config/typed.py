@@ -16,7 +16,7 @@ from pettingllms.config.accepted import Accepted, accept
 from pettingllms.config.available import refused_finding, refused_keys
 from pettingllms.config.edits import edited, is_in, redirected
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.fields import alternatives, annotation_at, is_section
+from pettingllms.config.fields import alternatives, annotation_at, describe, is_section
 from pettingllms.config.shape import MISSING_KEY, UNKNOWN_KEY, WRONG_TYPE, shape_findings
 from pettingllms.documents.source import Finding, KeyPath
 
@@ -73,7 +73,8 @@ def type_cell(resolution: Resolution, faulty: frozenset[KeyPath] = frozenset()) 
 def _of_environment(finding: Finding, resolution: Resolution) -> Finding:
     """The finding with help for a text of the environment that stands where a number is wanted."""
     text = resolution.from_environment.get(finding.path)
-    if finding.code != WRONG_TYPE or text is None:
+    wanted = describe(annotation_at(finding.path))
+    if finding.code != WRONG_TYPE or text is None or "number" not in wanted:
         return finding
     help_text = f'a value of the environment is text; write "${{oc.decode:{text}}}"'
     return replace(finding, help=help_text, fix=None)

@@ -20,12 +20,12 @@ from pettingllms.lint.proof.influence import Influence
 from pettingllms.lint.proof.prove import Proof, in_cells, prove
 from pettingllms.lint.proof.space_checks import space_of
 from pettingllms.lint.proof.study_checks import study_findings
-from pettingllms.lint.report import Cells, CheckedCell, Report
+from pettingllms.lint.report import Cells, CheckedCell, Report, refuses
 
 __all__ = ["CheckedCell", "Report", "check_experiment", "checked_cells", "diagnose", "unread"]
 
 WITHOUT_EFFECT = "PLM421"
-IDLE = ("PLM905",)
+IDLE = ("PLM905", "PLM906")
 """What says of a key that it has no effect whatever its value is."""
 
 
@@ -57,6 +57,8 @@ def check_experiment(
     swept += _without_effect(draft, proof, len(space.cells))
     found, cells = _judged(draft, space, proof, drop_invalid=drop_invalid)
     everywhere = diagnose(draft, [*draft.findings, *swept], proof.secrets)
+    common = (*filter(refuses, everywhere), *cells.common)
+    cells = dataclasses.replace(cells, common=common)
     diagnostics = in_file_order(draft, dict.fromkeys([*everywhere, *found]))
     found_here = tuple(_with_fix_that_fits(draft, one) for one in diagnostics)
     report = Report(found_here, None, cells, draft, tuple(sorted(proof.unchecked)))
@@ -110,25 +112,29 @@ def _judged(
     """The diagnostics of all cells, each once, and which cells may run."""
     total = len(space.cells)
     reasons: dict[int, list[Diagnostic]] = {}
+    common = []
     for diagnostic, places in proof.found.items():
-        if diagnostic.severity is Severity.ERROR and len(places) < total:
-            for place in places:
-                reasons.setdefault(place, []).append(diagnostic)
+        if refuses(diagnostic) and len(places) == total:
+            common.append(diagnostic)
+        for place in places if refuses(diagnostic) and len(places) < total else ():
+            reasons.setdefault(place, []).append(diagnostic)
     defaults = {axis.path: axis.default for axis in draft.axes}
     by_default = [place for place, cell in enumerate(space.cells) if dict(cell.values) == defaults]
     # A plain `train` uses the defaults: they cannot be dropped.
     dropped = drop_invalid and not any(place in reasons for place in by_default)
     found = []
     for diagnostic, places in proof.found.items():
+        told = diagnostic
         if len(places) < total:
             told = in_cells(diagnostic, [space.cells[place] for place in places], total)
-            drop = dropped and told.severity is Severity.ERROR
-            found.append(dataclasses.replace(told, severity=Severity.INFO) if drop else told)
-        else:
-            found.append(diagnostic)
-    runnable = tuple(cell for place, cell in enumerate(space.cells) if place not in reasons)
+            if dropped and refuses(told):
+                told = dataclasses.replace(told, severity=Severity.INFO)
+        found.append(told)
+    # Where constraints leave no cell, the one that was looked at is none.
+    own = enumerate(space.cells if space.any_left else ())
+    runnable = tuple(cell for place, cell in own if place not in reasons)
     impossible = tuple((space.cells[place], tuple(why)) for place, why in sorted(reasons.items()))
-    return found, Cells(runnable, impossible, space.excluded, space.complete)
+    return found, Cells(runnable, impossible, space.excluded, space.complete, tuple(common))
 
 
 def _without_effect(draft: Draft, proof: Proof, total: int) -> Iterator[Finding]:

@@ -16,6 +16,13 @@ from pettingllms.space.cells import Cell
 USAGE_CODES = ("PLM002",)
 
 
+def refuses(diagnostic: Diagnostic) -> bool:
+    """True where no run starts with it: an error, or what this version cannot do, unless it is dropped."""
+    if diagnostic.severity is Severity.INFO:
+        return False
+    return diagnostic.severity is Severity.ERROR or RULES[diagnostic.code].blocks
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedCell:
     """One valid cell of the grid; `stored` is its resolved tree as it may be written to files."""
@@ -30,15 +37,17 @@ class CheckedCell:
 class Cells:
     """The cells of a sweep after the proof.
 
-    `runnable`: those without an error. `impossible`: those with one, each with the diagnostics that say
-    why. `excluded`: those that a constraint leaves out. `complete` is False where the space is endless
-    or too large, so that only its corners and a sample were proved.
+    `runnable`: those that no diagnostic of their own refuses. `impossible`: the others, each with the
+    diagnostics that say why. `common`: those that refuse all cells alike. `excluded`: cells that a
+    constraint leaves out. `complete` is False where the space is endless or too large, so that only its
+    corners and a sample were proved.
     """
 
     runnable: tuple[Cell, ...] = ()
     impossible: tuple[tuple[Cell, tuple[Diagnostic, ...]], ...] = ()
     excluded: tuple[Cell, ...] = ()
     complete: bool = True
+    common: tuple[Diagnostic, ...] = ()
 
     @property
     def checked(self) -> int:
@@ -63,7 +72,7 @@ class Report:
     @property
     def refused(self) -> bool:
         """True where no run starts: an error, or something that this version cannot do."""
-        return any(found.severity is Severity.ERROR or RULES[found.code].blocks for found in self.diagnostics)
+        return any(map(refuses, self.diagnostics))
 
     def exit_code(self, fail_on: Severity = Severity.WARNING) -> int:
         """0 clean, 1 with a diagnostic at or above `fail_on`, 2 where the file could not be read."""

@@ -527,3 +527,40 @@ def test_every_output_format_can_be_asked_for():
     from pettingllms.lint.formats import FORMATTERS
 
     assert sorted(get_args(Format)) == sorted(FORMATTERS)
+
+
+def test_a_fault_of_a_shared_file_is_told_once_with_how_many_include_it(lint):
+    write("z_base.toml", CLEAN.replace("val_freq = 10", "val_frq = 10"))
+    for name in ("a", "b", "c"):
+        write(f"{name}.toml", 'defaults = ["z_base", "_self_"]\n')
+    _, out, _ = lint("--format", "concise", "a.toml", "b.toml", "c.toml")
+    (line,) = out.splitlines()
+    assert line.endswith("included from a.toml:1 and by 2 other files")
+    # Where the file is named itself, how else it is read is of no interest.
+    _, out, _ = lint("--format", "concise", "z_base.toml", "a.toml", "b.toml")
+    (line,) = out.splitlines()
+    assert "included" not in line
+
+
+def test_secrets_of_the_environment_are_in_no_report_that_is_written(lint, monkeypatch, tmp_path):
+    monkeypatch.setenv("LINT_SECRET", "hidden-in-the-environment")
+    sweep = '\n[sweep]\nobjectives = [{ metric = "${oc.env:LINT_SECRET}" }]\n'
+    write("s.toml", CLEAN + sweep)
+    lint("s.toml", "--write-baseline", "known.json")
+    assert "PLM420" in Path("known.json").read_text()
+    for form in ("text", "json", "sarif", "junit", "gitlab", "github", "concise"):
+        lint("s.toml", "--format", form, "--output", "report")
+        text = Path("report").read_text() + Path("known.json").read_text()
+        assert "hidden-in-the-environment" not in text
+
+
+def test_an_overlay_with_a_schema_line_is_no_experiment_of_a_folder(lint):
+    schema = "#:schema schemas/experiment.schema.json\n"
+    write("a.toml", CLEAN)
+    write("overlay.toml", schema + "[training]\nseed = 1\n")
+    code, _, said = lint(".")
+    assert code == 0
+    assert "1 experiment, 1 other TOML file skipped" in said
+    # A misspelt section makes no overlay.
+    write("overlay.toml", schema + "[training]\nseed = 1\n[base_model.policy_0]\nname = 'x'\n")
+    assert lint(".")[0] == 1

@@ -96,3 +96,39 @@ def test_a_file_without_axes_is_a_plan_of_one_cell(capsys):
 def test_a_file_that_cannot_be_read_has_no_plan(tmp_path, capsys):
     assert run(["sweep", "plan", str(tmp_path / "nowhere.toml")]) == 2
     assert capsys.readouterr().out == ""
+
+
+def test_what_holds_in_all_cells_makes_all_of_them_impossible(file, capsys):
+    code, plan = planned(capsys, file, "training.total_training_steps=x", "training.train_batch_size=4")
+    assert code == 1
+    assert {cell["state"] for cell in plan["cells"]} == {"impossible", "excluded"}
+    assert all(cell["why"] == [] for cell in plan["cells"] if cell["state"] == "excluded")
+
+
+def test_what_this_version_cannot_do_does_not_run(file, capsys):
+    _, plan = planned(capsys, file, "specialization=full", "training.train_batch_size=4")
+    assert plan["runs"] == 0
+    assert {why["code"] for cell in plan["cells"] for why in cell["why"]} >= {"PLM007"}
+
+
+def test_a_space_without_cells_has_only_excluded_ones(file, capsys):
+    file.write_text(file.read_text().replace("lora_rank != 24", "lora_rank > 99"))
+    code, plan = planned(capsys, file, "training.train_batch_size=4")
+    assert code == 1
+    numbers = [cell["number"] for cell in plan["cells"]]
+    assert numbers == sorted(set(numbers))
+    assert {cell["state"] for cell in plan["cells"]} == {"excluded"}
+
+
+def test_swept_secrets_are_not_shown(file, capsys, monkeypatch):
+    monkeypatch.setenv("PLAN_SECRET", "hidden-in-the-environment")
+    axis = (
+        'options.api_key = { sweep = "choice", values = ["key-one-two", "key-three"], default = "key-three" }'
+    )
+    axis += '\noptions.note = "${oc.env:PLAN_SECRET}"\n'
+    file.write_text(file.read_text() + f"\n[env]\n{axis}")
+    for words in ([], ["--json"]):
+        run(["sweep", "plan", str(file), *words])
+        text = "".join(capsys.readouterr())
+        assert "key-one-two" not in text
+        assert "hidden-in-the-environment" not in text

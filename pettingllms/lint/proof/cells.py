@@ -23,13 +23,15 @@ SAMPLE = 256
 class Space:
     """The cells to prove, those that a constraint leaves out, and what is wrong with the space.
 
-    `complete` is False where there are more than these.
+    `complete` is False where there are more than these. `any_left` is False where constraints leave none,
+    so that the defaults stand in.
     """
 
     cells: tuple[Cell, ...]
     excluded: tuple[Cell, ...] = ()
     complete: bool = True
     findings: tuple[Finding, ...] = ()
+    any_left: bool = True
 
 
 class ValueReader:

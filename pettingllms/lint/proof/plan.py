@@ -12,7 +12,6 @@ from pettingllms.config.load import Draft, choose
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.config.typed import type_cell
 from pettingllms.documents.source import KeyPath
-from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.proof.influence import Influence
 from pettingllms.lint.report import Report
 from pettingllms.space.cells import Cell
@@ -57,14 +56,11 @@ def plan_of(report: Report) -> Plan:
         raise ValueError("a file that cannot be read has no plan")
     followers = _followers(draft)
     cells = report.cells
-    # What is wrong in all cells is not told of each of them.
-    single = {one.message for _, why in cells.impossible for one in why}
-    errors = (one for one in report.diagnostics if one.severity is Severity.ERROR)
-    common = tuple((one.code, one.message) for one in errors if not _is_told(one.message, single))
+    common = tuple((one.code, one.message) for one in cells.common)
     state = "impossible" if common else "runs"
     planned = [_planned(draft, cell, followers, state, common) for cell in cells.runnable]
     planned += [
-        _planned(draft, cell, followers, "impossible", tuple((one.code, one.message) for one in why))
+        _planned(draft, cell, followers, "impossible", tuple((one.code, one.message) for one in why) + common)
         for cell, why in cells.impossible
     ]
     planned += [_planned(draft, cell, followers, "excluded") for cell in cells.excluded]
@@ -72,11 +68,6 @@ def plan_of(report: Report) -> Plan:
     typed = type_cell(choose(draft, {axis.path: axis.default for axis in draft.axes}), draft.faulty_axes)
     sweep = typed.config.sweep if typed.config is not None else None
     return Plan(sweep or SweepConfig(), tuple(planned), cells.complete, draft.fixed)
-
-
-def _is_told(message: str, single: set[str]) -> bool:
-    """True for an error of some cells only: its message ends in which."""
-    return any(message.startswith(one) for one in single)
 
 
 def _followers(draft: Draft) -> list[KeyPath]:

@@ -123,9 +123,17 @@ class _Prover:
             one
             for one in resolution.findings
             if not (one.code in MOUNTED and is_in(one.path, typed.idle))
-            and not (one.code == UNKNOWN_REFERENCE and is_in(misses.get(one.path, ()), misspelt))
+            and not (one.code == UNKNOWN_REFERENCE and self.stands_there(misses.get(one.path, ()), misspelt))
         ]
         return typed, [*kept, *typed.findings]
+
+    def stands_there(self, path: KeyPath, misspelt: Mapping[KeyPath, KeyPath]) -> bool:
+        """True where `path` is there, under the misspelt name of a key around it."""
+        for right, wrong in misspelt.items():
+            below = path[len(right) :]
+            if path[: len(right)] == right and get(self.draft.tree.data, (*wrong, *below)) is not MISSING:
+                return True
+        return False
 
     def ruled(self, typed: Typed, new: set[AxisSet]) -> Iterator[Finding]:
         """Run the rules that see something new, and whose keys are sound: else they would repeat faults."""
@@ -171,13 +179,13 @@ class _Prover:
         return self.proof
 
 
-def _meant_by_misspelt_keys(typed: Typed) -> set[KeyPath]:
-    """The keys that were most likely meant by those that the schema does not have."""
-    found: set[KeyPath] = set()
+def _meant_by_misspelt_keys(typed: Typed) -> dict[KeyPath, KeyPath]:
+    """The keys that were most likely meant by those that the schema does not have: right → wrong."""
+    found: dict[KeyPath, KeyPath] = {}
     for finding in typed.findings:
         if finding.code == UNKNOWN_KEY:
             near = closest(str(finding.path[-1]), known_keys(finding.path[:-1]))
-            found |= {(*finding.path[:-1], near)} if near is not None else set()
+            found |= {(*finding.path[:-1], near): finding.path} if near is not None else {}
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pettingllms.compose.tree import get
-from pettingllms.config.fields import did_you_mean
+from pettingllms.config.fields import annotation_at, did_you_mean
 from pettingllms.config.load import Draft
 from pettingllms.config.shape import MAX_ADVICE, written
 from pettingllms.documents.source import Finding, KeyPath, Place, Span, dotted
@@ -74,7 +74,7 @@ class _Checks:
         excluded = tuple(cell for cell, out in zip(cells, left_out, strict=True) if out)
         defaults = {axis.path: axis.default for axis in self.axes}
         only = Cell(0, defaults, frozenset(defaults))
-        return Space(proved or (only,), excluded, complete, tuple(self.findings))
+        return Space(proved or (only,), excluded, complete, tuple(self.findings), bool(proved))
 
     def constraints(self) -> Iterator[tuple[int, Expression]]:
         texts = get(self.draft.tree.data, CONSTRAINTS)
@@ -96,6 +96,8 @@ class _Checks:
         unknown = {key.path: key for key in reversed(found.keys) if not self.exists(key.path)}
         for name, key in unknown.items():
             message = f"there is no key {dotted(name)}"
+            if annotation_at(name) is not None:
+                message = f"{dotted(name)} is not written, and follows other keys: name one of those"
             fault = UnknownPathError(name, message, key.start, key.end - key.start)
             self.findings.append(self.in_text(path, text, fault))
         return None if unknown else found
@@ -251,9 +253,9 @@ class _Checks:
         code, help_text, message = BAD_EXPRESSION, error.help, error.message
         if isinstance(error, UnknownPathError):
             code = UNKNOWN_PATH
-            advise = len(self.findings) < MAX_ADVICE
+            advise = len(self.findings) < MAX_ADVICE and annotation_at(error.path) is None
             help_text = did_you_mean(error.path, self.draft.tree.data) if advise else None
-            if len(error.path) == 1 and (help_text is None or help_text.startswith("keys here")):
+            if advise and len(error.path) == 1 and (help_text is None or help_text.startswith("keys here")):
                 help_text = f"a text is quoted: {written(error.path[0])}"
         place = _characters(self.draft, path, text, error)
         if place is None and error.length < len(text):

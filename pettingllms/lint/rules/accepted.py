@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pettingllms.compose.tree import get
 from pettingllms.config.agents import AgentConfig
-from pettingllms.config.shape import written
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.policies import OURS, PPO, TRAINER
@@ -166,6 +164,4 @@ def _temperature(context: Context) -> Iterator[Finding]:
 
 def _idle(context: Context, path: KeyPath, because: str) -> Iterator[Finding]:
     if context.is_set(path):
-        value = get(context.data, path)
-        shown = dotted(path) if isinstance(value, dict) else f"{dotted(path)} = {written(value)}"
-        yield Finding(path, f"{shown} has no effect with {because}", at_key=True)
+        yield Finding(path, f"{dotted(path)} has no effect with {because}", at_key=True)

@@ -141,8 +141,10 @@ def missing_model_folder(context: Context) -> Iterator[Finding]:
         where = ("base_models", key, "path")
         help_text = "check the path and its permissions"
         if "://" in base.path:
-            name = "/".join(base.path.rstrip("/").split("/")[-2:])
-            yield Finding(where, f"{base.path} is an address, not a model", f"did you mean {name!r}?")
+            parts = base.path.partition("://")[2].rstrip("/").split("/")
+            name = "/".join(parts[1:]) if len(parts) == 3 else None
+            help_text = f"did you mean {name!r}?" if name else WHAT_A_PATH_IS
+            yield Finding(where, "the path is an address, not a model", help_text)
         elif folder is None and _is_file(base.path):
             yield Finding(where, f"{base.path} is a file, not a model folder", WHAT_A_PATH_IS)
         elif folder is None:
@@ -152,7 +154,9 @@ def missing_model_folder(context: Context) -> Iterator[Finding]:
                 where, f"{base.path}/config.json does not exist: this is no model folder", help_text
             )
         elif settings_at(base.path) is None:
-            yield Finding(where, f"{base.path}/config.json cannot be read as a table of JSON", help_text)
+            yield Finding(
+                where, f"{base.path}/config.json cannot be read as a table of JSON", "copy the model anew"
+            )
 
 
 def _is_file(path: str) -> bool:

@@ -70,7 +70,8 @@ def cuda_without_gpus(context: Context) -> Iterator[Finding]:
     """`training.device` is `cuda`, and the run has no GPU: `resource.n_gpus_per_node` is 0."""
     config = context.config
     if config.training.device == "cuda" and config.resource.n_gpus_per_node == 0:
-        message = 'training.device is "cuda", and n_gpus_per_node = 0 gives the run no GPU'
+        by_default = "" if context.is_set(("training", "device")) else ", its default"
+        message = f'training.device is "cuda"{by_default}, and n_gpus_per_node = 0 gives the run no GPU'
         yield Finding(("resource", "n_gpus_per_node"), message, 'give it GPUs, or write device = "cpu"')
 
 

@@ -134,11 +134,13 @@ def test_an_unknown_metric_is_named_with_the_nearest(metric, near):
     assert one.help == (f"did you mean {near}?" if near else "docs/records.md lists them")
 
 
-def test_any_agent_may_be_meant_where_names_are_swept():
-    names = '{ sweep = "choice", values = ["tool_generator"], default = "tool_generator" }'
-    sweep = 'objectives = [{ metric = "val/reward/nobody" }]\n[sweep.space]\n'
+def test_a_metric_of_a_swept_name_is_judged_in_each_cell():
+    names = '{ sweep = "choice", values = ["tool_generator", "other"], default = "tool_generator" }'
+    sweep = 'objectives = [{ metric = "val/reward/tool_generator" }]\n[sweep.space]\n'
     sweep += f'"agent_policy_configs.agent_configs.agent_0.name" = {names}'
-    assert found(sweep) == []
+    found = [one for one in check(sweep).diagnostics if one.code == "PLM420"]
+    assert len(found) == 1
+    assert "in 2 of 4 cells" in found[0].message
 
 
 def test_what_a_faulty_axis_is_named_by_is_not_reported_again():

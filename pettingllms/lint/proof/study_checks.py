@@ -7,20 +7,14 @@ from typing import Any
 
 from pettingllms.compose.tree import get
 from pettingllms.config.load import Draft
-from pettingllms.config.shape import written
-from pettingllms.config.sweep import METRICS, PRUNER_OPTIONS, SAMPLER_OPTIONS
+from pettingllms.config.sweep import PRUNER_OPTIONS, SAMPLER_OPTIONS
 from pettingllms.documents.source import Change, Finding, Fix, KeyPath, dotted
-from pettingllms.registry import closest
 from pettingllms.space.units import ValueOf
 
 MISSING, BAD_VALUE, NOT_AVAILABLE = "PLM004", "PLM006", "PLM007"
-OF_ANOTHER, MANY_OBJECTIVES, NO_EFFECT, UNKNOWN_METRIC = "PLM417", "PLM418", "PLM419", "PLM420"
+OF_ANOTHER, MANY_OBJECTIVES, NO_EFFECT = "PLM417", "PLM418", "PLM419"
 PRUNER: KeyPath = ("sweep", "pruner")
 _ALL_PRUNER_OPTIONS = {option for options in PRUNER_OPTIONS.values() for option in options}
-_NAMES: dict[str, KeyPath] = {
-    "<agent>": ("agent_policy_configs", "agent_configs"),
-    "<policy>": ("base_models",),
-}
 
 
 def sampler_of(value_of: ValueOf) -> str:
@@ -40,7 +34,7 @@ def study_findings(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
     for key in SAMPLER_OPTIONS:
         yield from _contradictions(key, _section(value_of, ("sweep", key)))
     yield from _pruner(_section(value_of, PRUNER), value_of)
-    yield from _objectives(draft, value_of)
+    yield from _objectives(value_of)
 
 
 def _read(value_of: ValueOf, path: KeyPath) -> Any:
@@ -126,41 +120,8 @@ def _numbers(*values: Any) -> bool:
     return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
-def _objectives(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
+def _objectives(value_of: ValueOf) -> Iterator[Finding]:
     objectives = _read(value_of, ("sweep", "objectives"))
-    known = list(_metrics(draft, value_of))
-    for number, objective in enumerate(objectives if isinstance(objectives, list) else ()):
-        path: KeyPath = ("sweep", "objectives", number)
-        if number == 1:
-            message = "more than one objective is not available in this version"
-            yield Finding(path, message, help="keep one", code=NOT_AVAILABLE)
-        metric = objective.get("metric") if isinstance(objective, dict) else None
-        if isinstance(metric, str) and not any(_is_metric(metric, name) for name in known):
-            near = closest(metric, [name for name in known if not name.endswith("*")])
-            help_text = f"did you mean {near}?" if near else "docs/records.md lists them"
-            message = f"{written(metric)} is no metric that a run measures"
-            yield Finding((*path, "metric"), message, help=help_text, code=UNKNOWN_METRIC)
-
-
-def _is_metric(metric: str, name: str) -> bool:
-    return metric == name or (name.endswith("*") and metric.startswith(name[:-1]))
-
-
-def _metrics(draft: Draft, value_of: ValueOf) -> Iterator[str]:
-    """The metrics of this experiment; one that ends with `*` stands for all that begin like it."""
-    for metric in METRICS:
-        word = next((word for word in _NAMES if metric.endswith(word)), None)
-        if word is None:
-            yield metric
-            continue
-        names = _names(draft, _NAMES[word], value_of)
-        yield from (metric.replace(word, name) for name in names)
-
-
-def _names(draft: Draft, path: KeyPath, value_of: ValueOf) -> list[str]:
-    """The names of agents or policies; `*` where they may differ between cells."""
-    if any(axis.path[:1] == path[:1] for axis in draft.axes):
-        return ["*"]
-    section = _read(value_of, path)
-    entries = section.values() if isinstance(section, dict) else ()
-    return [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry] or ["*"]
+    if isinstance(objectives, list) and len(objectives) > 1:
+        message = "more than one objective is not available in this version"
+        yield Finding(("sweep", "objectives", 1), message, help="keep one", code=NOT_AVAILABLE)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.shape import written
+from pettingllms.config.sweep import METRICS
+from pettingllms.documents.source import Finding
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.rule import loading_rule
+from pettingllms.lint.rule import Context, loading_rule, rule
+from pettingllms.registry import closest
 
 
 @loading_rule("PLM401", "malformed-axis", Severity.ERROR)
@@ -171,13 +178,38 @@ def without_effect_in_grid() -> None:
     """
 
 
-@loading_rule("PLM420", "unknown-objective", Severity.WARNING)
-def unknown_objective() -> None:
+@rule(
+    "PLM420",
+    "unknown-objective",
+    Severity.WARNING,
+    reads=["sweep.objectives", "agent_policy_configs.agent_configs.*.name", "base_models.*.name"],
+)
+def unknown_objective(context: Context) -> Iterator[Finding]:
     """The metric of an objective is none that a run measures.
 
     Every trial would end without its objective, and fail. docs/records.md lists the metrics; `<agent>` and
     `<policy>` in them are names of the experiment.
     """
+    if context.config.sweep is None:
+        return
+    known = list(_metrics(context.config))
+    for number, objective in enumerate(context.config.sweep.objectives):
+        if objective.metric not in known:
+            near = closest(objective.metric, known)
+            help_text = f"did you mean {near}?" if near else "docs/records.md lists them"
+            message = f"{written(objective.metric)} is no metric that a run measures"
+            yield Finding(("sweep", "objectives", number, "metric"), message, help_text)
+
+
+def _metrics(config: ExperimentConfig) -> Iterator[str]:
+    """The metrics that a run of this experiment measures."""
+    names = {
+        "<agent>": [agent.name for agent in config.agent_policy_configs.agent_configs.values()],
+        "<policy>": [base.name for base in config.base_models.values()],
+    }
+    for metric in METRICS:
+        word = next((word for word in names if metric.endswith(word)), None)
+        yield from [metric] if word is None else (metric.replace(word, name) for name in names[word])
 
 
 @loading_rule("PLM421", "axis-without-effect", Severity.ERROR)

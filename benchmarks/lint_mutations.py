@@ -319,6 +319,10 @@ def report(verdicts):
     total, *numbers = shares(verdicts)
     for name, number in zip(("found", "right line", "right rule"), numbers, strict=True):
         print(f"{name}: {number} of {total}, {100 * number / total:.1f} %")
+    alone = sum(
+        all(f[0] in one.mutant.expected for f in one.findings if f[1] is Severity.ERROR) for one in verdicts
+    )
+    print(f"no other error beside it: {alone} of {total}, {100 * alone / total:.1f} %")
     missed = [one for one in verdicts if not (one.found and one.line and one.rule)]
     print(f"\nmissed: {len(missed)}", *map(described, missed), sep="\n")
     print("\non the unmutated presets, with the number of findings:")

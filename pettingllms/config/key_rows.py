@@ -74,7 +74,11 @@ def reading_depends_on(data: dict[str, Any], swept: Collection[KeyPath]) -> dict
         for row in rows if judged else ():
             found.setdefault(row.path, set()).update(judged - {row.path})
     for home in RANK_HOMES:
+        # A rank of 0 takes the alpha beside it along.
         found.setdefault(home, set()).add(("specialization",))
+        found.setdefault((*home[:-1], "lora_alpha"), set()).update({("specialization",), home})
+    for home, _ in _weights(data):
+        found.setdefault((*home[:-1], "lora_alpha"), set()).add(home)
     return found
 
 

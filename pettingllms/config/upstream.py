@@ -114,9 +114,10 @@ def _alone(root: Table) -> bool:
 def _inherits(root: Table) -> bool:
     """True where other files add to the root: whatever is absent here may come from them."""
     defaults = find(root, "defaults")
-    entries = data_of(defaults.value) if defaults is not None else []
-    mounted = [isinstance(entry, dict) and all("@" in key for key in entry) for entry in entries or []]
-    return any(entry != "_self_" and not apart for entry, apart in zip(entries or [], mounted, strict=True))
+    listed = data_of(defaults.value) if defaults is not None else []
+    entries = listed if isinstance(listed, list) else []
+    mounted = [isinstance(entry, dict) and all("@" in str(key) for key in entry) for entry in entries]
+    return any(entry != "_self_" and not apart for entry, apart in zip(entries, mounted, strict=True))
 
 
 def turn_unit(found: Differences, root: Table) -> None:

@@ -158,3 +158,10 @@ def test_each_change_says_why_above_it():
         "# upstream: resolve was not read, a solved task always ended its episode\n"
         "resolve = true\n"
     )
+
+
+@pytest.mark.parametrize("defaults", ["20", "x", "{a: b}", "[20, {1: x}]"])
+def test_a_defaults_list_that_is_none_changes_nothing(defaults):
+    text = (DATA / "math/math_L1_prompt.yaml").read_text()
+    text = f"defaults: {defaults}\n" + text[text.index("\nspecialization") :]
+    assert upstream(text)["specialization"] == "prompt"

@@ -106,6 +106,17 @@ def test_the_incremental_proof_finds_what_a_full_one_finds(space, gpus):
     assert incremental.evaluated <= full.evaluated
 
 
+def test_what_one_key_says_of_another_is_a_dependency():
+    """A rank of 0 takes the alpha beside it along, whatever that is: found by the slow test below."""
+    words = [
+        "++lora_alpha={ sweep = 'choice', values = [16, -1], default = 16 }",
+        "++lora_rank={ sweep = 'choice', values = [16, 0], default = 16 }",
+        "++specialization={ sweep = 'choice', values = ['lora', 'full'], default = 'lora' }",
+    ]
+    incremental, full = both(TWO_AGENTS, words, None)
+    assert incremental.found == full.found
+
+
 @pytest.mark.slow
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(space=spaces, preset=st.sampled_from(sorted(preset_files())))

@@ -29,7 +29,6 @@ _FIRST_HEADER = re.compile(r"^\s*\[", re.MULTILINE)
 _TOML_SECTION = re.compile(rf"^\s*\[\s*(?:{'|'.join(SECTIONS)})\s*[.\]]", re.MULTILINE)
 _TOML_ROOT_KEY = re.compile(rf"^\s*(?:{_NAMES}\s*[.=]|defaults\s*=\s*\[)", re.MULTILINE)
 _YAML_ROOT_KEY = re.compile(rf"^(?:{_NAMES}[ \t]*:(?=\s|\Z)|defaults[ \t]*:\s*[\[-])", re.MULTILINE)
-_NAMES_WHOLE = re.compile(r"\b(?:format|defaults|base_models|agent_policy_configs|multi_agent_interaction)\b")
 _PARTS = {"resource", "env", "training", "models", "launch", "sandbox", "sweep"}
 _PARTS |= {"specialization", "lora_rank", "lora_alpha"}
 """What an overlay may set: it goes on top of an experiment, which has the rest."""
@@ -76,8 +75,6 @@ def _last_excluded(row: tuple[str, int]) -> tuple[bool, str]:
 
 def _is_overlay(text: str, file: Path) -> bool:
     """True for a text that sets some keys of an experiment, and none of those that make it a whole one."""
-    if _NAMES_WHOLE.search(text):
-        return False
     from pettingllms.documents.read import parse_document
     from pettingllms.documents.source import DocumentError
 

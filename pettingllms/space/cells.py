@@ -14,12 +14,7 @@ from pettingllms.space.samples import corners_and_sample, default_cell
 from pettingllms.space.units import ValueOf, Values, no_keys, value_at
 
 __all__ = ["Cell", "TooManyCellsError", "allowed", "cell_count", "corners_and_sample", "default_cell"]
-__all__ += ["duplicates", "expand", "fulfils", "is_finite", "label"]
-
-
-def is_finite(axes: Sequence[Axis]) -> bool:
-    """True where every axis has an end of values, however many."""
-    return all(axis.count is not None for axis in axes)
+__all__ += ["duplicates", "expand", "fulfils", "label"]
 
 
 def cell_count(axes: Sequence[Axis]) -> int | float:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.config.presets import preset_files
+from pettingllms.cli.experiment_files import experiments_in
+from pettingllms.config.presets import config_root, preset_files
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.engine import check_experiment
 
@@ -48,3 +49,9 @@ def test_complete_examples_of_the_guide_are_right_once_they_have_their_models(na
     assert of(report, Severity.ERROR) == set()
     assert of(report, Severity.WARNING) <= LACKING | WORTH_KNOWING
     assert of(report, Severity.INFO) <= {"PLM215", "PLM318", "PLM319", "PLM902", "PLM906"}
+
+
+def test_folders_of_shipped_files_hold_no_errors():
+    shipped = experiments_in(ROOT / "experiments") + experiments_in(config_root())
+    assert set(shipped) == {*EXPERIMENTS, *PRESETS.values()}
+    assert {code for path in shipped for code in of(check_experiment(path), Severity.ERROR)} == set()

@@ -29,7 +29,6 @@ class Influence:
     """
 
     def __init__(self, draft: Draft) -> None:
-        self._axes = draft.axes
         self._everything: AxisSet = frozenset(range(len(draft.axes)))
         self.touched: dict[KeyPath, AxisSet] = {}
         names: dict[KeyPath, set[KeyPath] | None] = {}

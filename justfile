@@ -29,11 +29,16 @@ test *ARGS:
 test-slow *ARGS:
     {{env}} pytest -m slow {{ARGS}}
 
+# The CUDA path, on a machine with a GPU: engine beside trainer, sleep and wake, a whole trial
+test-gpu *ARGS:
+    uv run --quiet --extra cuda --group dev pytest -m gpu -s {{ARGS}}
+
 # Measure; prints numerator, denominator, ratio
 bench:
     {{env}} python -m benchmarks.lint_cold
     {{env}} python -m benchmarks.lint_speed
     {{env}} python -m benchmarks.documents
+    {{env}} python -m benchmarks.credit
 
 # Mutated real files through convert, show and lint; prints the counts of inputs, tracebacks and hangs
 fuzz MINUTES="1" *ARGS:

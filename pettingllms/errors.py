@@ -36,6 +36,14 @@ class RolloutError(PettingLLMsError):
     exit_code = 3
 
 
+class InfrastructureError(RolloutError):
+    """The machinery around an environment failed: what the policy did is not to blame.
+
+    An environment or agent raises it (or any OSError, TimeoutError among them) where a sandbox, a server or
+    a file let it down. The action then has no reward and trains nothing; the run goes on.
+    """
+
+
 class CheckpointError(PettingLLMsError):
     """A checkpoint could not be written or read (exit 3)."""
 
@@ -48,3 +56,9 @@ class Interrupted(PettingLLMsError):  # noqa: N818 - an event, not a fault
     def __init__(self, signal_number: int) -> None:
         super().__init__("interrupted")
         self.exit_code = 128 + signal_number
+
+
+class InvariantError(PettingLLMsError):
+    """What is about to be trained is not what was sampled: a fault of this package (exit 3)."""
+
+    exit_code = 3

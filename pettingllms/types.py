@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,17 +20,24 @@ class Message(NamedTuple):
 
 
 class StopReason(StrEnum):
-    """Why an episode ended."""
+    """Why an episode ended. `FAILED`: at some turn no candidate could be generated or carried out."""
 
     MAX_TURNS = "max_turns"
     SOLVED = "solved"
+    FAILED = "failed"
 
 
 class FinishReason(StrEnum):
-    """Why a completion ended: the model stopped, or the token limit cut it off."""
+    """Why a completion ended.
+
+    `STOP`: the model sampled one of its end tokens. `STOP_STRING`: its text came to hold a stop string.
+    `LENGTH`: the token limit cut it off. `FAILED`: the engine could not answer; there is nothing to train.
+    """
 
     STOP = "stop"
+    STOP_STRING = "stop_string"
     LENGTH = "length"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,63 +75,85 @@ class Request:
 class Completion:
     """What an engine answers: token ids as sampled and their log-probabilities.
 
-    `logprobs`: nats, one per token of `token_ids`, at the sampling temperature.
-    `version`: number of updates behind the weights that sampled it.
+    `logprobs`: nats, one per token of `token_ids`, of the distribution that was sampled from: at the
+    sampling temperature, after truncation. `version`: number of updates behind the weights that sampled
+    it. `error`: what went wrong, where it failed; it has no tokens then.
     """
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish_reason: FinishReason
     version: int
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
     """What an action earned. `local` is the agent's own part, `team` the shared part.
 
-    Both lie in [-1, 1] and carry a reason code. `total` is what is trained on:
-    `reward_alpha * team + local`.
+    Both lie in [-1, 1] and carry a reason code; `total` = `reward_alpha * team + local`.
+    `penalty`: what the trainer takes off, for the distance to the reference policy or for length.
     """
 
     local: float
     team: float
     total: float
     reason: str
+    penalty: float = 0.0
+
+    @property
+    def trained(self) -> float:
+        """What advantages are computed from."""
+        return self.total - self.penalty
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One candidate of a turn: the exact tokens, what the text did, what it earned.
+    """One completion of a candidate: the exact tokens, what the text did, what it earned.
 
+    `candidate`: which of the K actions of its turn it belongs to; an action of `sample_num` completions
+    has as many samples, which share its reward. `reward`: None where there is none, because generation
+    or the machinery around the environment failed. `masked`: why the sample is not trained on.
     `success`: whether the task is solved in the state that the candidate leads to.
     """
 
     completion: Completion
     text: str
     seed: int
-    reward: Reward
+    candidate: int
+    reward: Reward | None
     success: bool
-    advantage: float | None = None
+    masked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One agent acting once: K samples of the same prompt; sample `chosen` goes on."""
+    """One agent acting once: K candidates for the same prompt; candidate `chosen` goes on.
+
+    `chosen` is None where every candidate failed, which ends the episode. `sampling`: how its tokens
+    were drawn.
+    """
 
     index: int
     agent: str
     policy: str
     prompt_ids: tuple[int, ...]
     prompt_text: str
+    sampling: TokenSampling
     samples: tuple[Sample, ...]
-    chosen: int
+    chosen: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One play of a task: its turns in order, and whether the team solved it."""
+    """One play of a task: its turns in order, and whether the team solved it.
+
+    `place`: of the task in its batch. `branch`: which of several separate plays of one task it is.
+    """
 
     task: Task
+    place: int
+    branch: int
     turns: tuple[Turn, ...]
     success: bool
     stop_reason: StopReason
@@ -131,8 +161,52 @@ class Episode:
 
 
 class GroupKey(NamedTuple):
-    """Names the samples that share a baseline: same task, same turn, same agent."""
+    """Names the samples that share a baseline: same task and agent, and the same turn.
+
+    `turn` is None where whole trajectories are compared.
+    """
 
     task: str
-    turn: int
     agent: str
+    turn: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A sample with what the update needs beside its tokens.
+
+    `dropped`: why it is left out of the loss: masked, or the name of the filter that removed it.
+    """
+
+    sample: Sample
+    prompt_ids: tuple[int, ...]
+    sampling: TokenSampling
+    advantage: float
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Samples of one policy that share a baseline. `place`: of their task in its batch.
+
+    `rewards`: one per candidate that has one, in order: what the baseline was computed from. `failed`:
+    candidates without one.
+    """
+
+    key: GroupKey
+    place: int
+    policy: str
+    members: tuple[Scored, ...]
+    rewards: tuple[float, ...]
+    failed: int = 0
+
+    @property
+    def flat(self) -> bool:
+        """True when all rewards are equal but for rounding: nothing can be learned from the group.
+
+        Equal: no further apart than 1e-6 of the largest, or of 1 where all are smaller, as
+        `advantages.equality` says it.
+        """
+        return not self.rewards or math.isclose(
+            max(self.rewards), min(self.rewards), rel_tol=1e-6, abs_tol=1e-6
+        )

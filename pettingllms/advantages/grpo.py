@@ -5,16 +5,21 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from pettingllms.advantages.equality import all_equal
 
-def grpo(rewards: Sequence[float]) -> list[float]:
-    """(r - mean) / std of one group, with the sample standard deviation (ddof = 1).
+
+def grpo(groups: Sequence[Sequence[float]]) -> list[list[float]]:
+    """(r - mean) / std within each group, with the sample standard deviation (ddof = 1).
 
     A group of one, or of equal rewards, gives exactly 0 for all.
-    Source: Shao et al. 2024, section 4.1.2 (arXiv:2402.03300); grouping by (task, turn, agent) makes
+    Source: Shao et al. 2024, section 4.1.2 (arXiv:2402.03300); grouping by (task, agent, turn) makes
     it AT-GRPO (arXiv:2510.11062).
     """
-    # Equal rewards are recognised by comparison: rounding may leave a tiny std, and 0 / tiny is not 0.
-    if max(rewards) == min(rewards):
+    return [_standardised(rewards) for rewards in groups]
+
+
+def _standardised(rewards: Sequence[float]) -> list[float]:
+    if all_equal(rewards):
         return [0.0] * len(rewards)
     mean, deviation = statistics.fmean(rewards), statistics.stdev(rewards)
     return [(reward - mean) / deviation for reward in rewards]

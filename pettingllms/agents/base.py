@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 from pettingllms.config.agents import AgentConfig
@@ -28,6 +29,20 @@ class Agent(ABC):
         for example in self._examples:
             chat += [Message("user", example.user), Message("assistant", example.assistant)]
         return [*chat, Message("user", self.observe(env))]
+
+    def skips(self, env: Any) -> bool:  # noqa: ARG002 - for agents that do
+        """Whether the agent leaves out its turn, judged by the state that it would be shown.
+
+        A turn that is left out counts as one of `env.max_turns`, and nothing is generated for it.
+        """
+        return False
+
+    def opinion(self, env: Any, text: str) -> Hashable | None:  # noqa: ARG002 - for agents that need it
+        """What `text` says, where an action consists of several completions: the most frequent opinion wins.
+
+        None where it says nothing usable. It changes nothing, and is not asked about a single completion.
+        """
+        return text.strip() or None
 
     @abstractmethod
     def observe(self, env: Any) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 
 from pettingllms.agents.base import Agent
 from pettingllms.envs.base import Outcome
-from pettingllms.envs.grading import last_box
+from pettingllms.envs.grading import last_box, number
 from pettingllms.envs.math import MathEnv
 
 _PROGRAM = re.compile(r"```(?:python)?[ \t]*\n(.*?)```", re.DOTALL)
@@ -23,8 +24,11 @@ class ToolGenerator(Agent):
 
     def act(self, env: MathEnv, text: str) -> Outcome:
         """Run the first fenced program of `text`."""
-        fenced = _PROGRAM.search(text)
-        return env.run(fenced.group(1) if fenced else None)
+        return env.run(_program(text))
+
+    def opinion(self, env: MathEnv, text: str) -> Hashable | None:  # noqa: ARG002 - the base class's
+        """The program as it is written; it is not run to find out what it prints."""
+        return (_program(text) or "").strip() or None
 
 
 class ReasoningGenerator(Agent):
@@ -40,6 +44,12 @@ class ReasoningGenerator(Agent):
         """Propose the last boxed answer of `text`."""
         return env.propose(last_box(text))
 
+    def opinion(self, env: MathEnv, text: str) -> Hashable | None:  # noqa: ARG002 - the base class's
+        """The last boxed answer; different ways to write one number are one opinion."""
+        answer = (last_box(text) or "").strip()
+        value = number(answer)
+        return (answer or None) if value is None else value
+
 
 class Verifier(Agent):
     r"""Says whether the proposed answer is right: `\boxed{yes}` or `\boxed{no}`."""
@@ -52,8 +62,22 @@ class Verifier(Agent):
 
     def act(self, env: MathEnv, text: str) -> Outcome:
         """Judge by the last boxed word of `text`."""
-        word = (last_box(text) or "").strip().lower()
-        return env.judge({"yes": True, "no": False}.get(word))
+        return env.judge(_verdict(text))
+
+    def opinion(self, env: MathEnv, text: str) -> Hashable | None:  # noqa: ARG002 - the base class's
+        """The verdict."""
+        return _verdict(text)
+
+
+def _program(text: str) -> str | None:
+    """The first fenced program of `text`."""
+    fenced = _PROGRAM.search(text)
+    return fenced.group(1) if fenced else None
+
+
+def _verdict(text: str) -> bool | None:
+    """What the last boxed word of `text` says."""
+    return {"yes": True, "no": False}.get((last_box(text) or "").strip().lower())
 
 
 def _history(env: MathEnv) -> str:

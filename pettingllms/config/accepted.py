@@ -180,18 +180,19 @@ class _Acceptance:
     def old_name(self, path: KeyPath, value: Any, meaning: OldName) -> None:
         new = absolute(meaning.to, path)
         read, name, now = _word(meaning.words, value), dotted(new), self.now(new)
-        if not can_hold(self.data, new):
+        if value is None or not can_hold(self.data, new):
             self.leave_out(path, value, f"{name} says it")
             return
         self.result.removed.add(path)
-        if now is MISSING:
+        if now is MISSING or now is None:
             self.result.moved[new] = path
-            message, fix = f"{dotted(path)} is read as {name}", self.move((path, new))
+            # Where a null stands at the new place, there is no room to move to.
+            message = f"{dotted(path)} is read as {name}"
+            fix = self.move((path, new)) if now is MISSING else None
             if read is not value:
                 self.result.values[new] = read
                 message += f" = {written(read)}"
                 # Moved first, so that a comment comes along.
-                fix = self.move((path, new))
                 changes = (*fix.changes, Change("set", new, read)) if fix else ()
                 fix = fix and replace(fix, title=f"write {name}", changes=changes)
             self.find(path, message, None, OLD_SPELLING, fix, at_key=True)

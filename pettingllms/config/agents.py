@@ -31,7 +31,7 @@ class EnvConfig(ConfigModel):
     """Where validation tasks come from. Default: the validation split of `dataset`."""
     max_turns: int = Field(2, ge=1)
     """Number of turns of an episode; what one turn is says `turn_unit`."""
-    turn_unit: Annotated[Literal["agent", "round"], Only("agent")] = "agent"
+    turn_unit: Literal["agent", "round"] = "agent"
     """What `max_turns` counts. `agent`: one agent acting once; `round`: all of `turn_order` acting once."""
     resolve: bool = False
     """True: an episode ends early when the environment's own check says solved."""
@@ -66,12 +66,12 @@ class TokenSamplingConfig(ConfigModel):
 
     temperature: float | None = Field(None, gt=0)
     """Softmax temperature, no unit. Default: the policy's rollout temperature."""
-    top_p: Annotated[float, Only(1.0)] = Field(1.0, gt=0, le=1)
-    """Nucleus mass in (0, 1]; 1 is off."""
-    top_k: Annotated[int, Only(-1)] = Field(-1, ge=-1)
-    """Number of most likely tokens kept; -1 is off."""
-    min_p: Annotated[float, Only(0.0)] = Field(0.0, ge=0, le=1)
-    """Least probability relative to the most likely token; 0 is off."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Nucleus mass in (0, 1]; 1 is off. Default: the policy's rollout."""
+    top_k: int | None = Field(None, ge=-1)
+    """Number of most likely tokens kept; -1 and 0 are off. Default: the policy's rollout."""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """Least probability relative to the most likely token; 0 is off. Default: the policy's rollout."""
     repetition_penalty: Annotated[float, Only(1.0)] = Field(1.0, gt=0)
     """Divisor of the logits of tokens that occurred before; 1 is off."""
     stop: list[str] = Field(default_factory=list)
@@ -112,8 +112,8 @@ class AgentConfig(ConfigModel):
     """Token sampling while training."""
     val_llm_config: ValidationSamplingConfig = ValidationSamplingConfig()
     """Token sampling in validation and test."""
-    sample_num: Annotated[int, Only(1)] = Field(1, ge=1)
-    """Completions that one action consists of."""
+    sample_num: int = Field(1, ge=1)
+    """Completions that one action consists of: the agent goes with what most of them say."""
     trained: bool = True
     """False freezes the agent: it plays, but its samples train nothing."""
 
@@ -136,5 +136,6 @@ class InteractionConfig(ConfigModel):
     """Agent names in speaking order; cycled until `env.max_turns` turns were played."""
     num_interacting_agents: int | None = Field(None, ge=1)
     """Number of distinct agents in `turn_order`."""
-    parallel: Annotated[bool, Only(False)] = False
-    """Whether the agents of a round act at once, each from the round's start state."""
+    parallel: bool = False
+    """Whether the agents of a round act at once: all prompts show the state in which the round starts, and
+    the actions are committed in `turn_order`."""

@@ -26,7 +26,11 @@ class LaunchConfig(ConfigModel):
     """How a trial's process is started."""
 
     num_cpu_threads_per_process: int | None = Field(None, ge=1)
-    """Threads of the trainer, and of the engine, which takes turns with it. Default: all cores."""
+    """Threads of the trainer, and of the engine, which takes turns with it. Default: all cores, divided among
+    the processes."""
+    num_processes: int = Field(1, ge=1)
+    """Processes that share the work of a step, each with an engine of its own. Their number does not change
+    what is learned, but for rounding."""
 
 
 class SandboxConfig(ConfigModel):

@@ -37,6 +37,15 @@ class PolicyPlan:
     lora_serving: str
     engine_dtype: str
     token_budget: int
+    gradient_checkpointing: bool
+    adapter_path: str | None
+    enforce_eager: bool
+    clip_low: float
+    clip_high: float
+    loss_scale: int
+    schedule_steps: int
+    filter_method: str
+    filter_ratio: float
     rollout: RolloutConfig
     actor: ActorConfig
     algorithm: AlgorithmConfig
@@ -51,8 +60,9 @@ def gpus_per_node(config: ExperimentConfig) -> int:
 
 
 def cpu_threads(config: ExperimentConfig) -> int:
-    """Threads of the trainer and of the engine; by default all cores that this process may use."""
-    return first_set(config.launch.num_cpu_threads_per_process, usable_cores())
+    """Threads of each trainer and its engine; by default all cores that this process may use, shared out."""
+    share = max(usable_cores() // config.launch.num_processes, 1)
+    return first_set(config.launch.num_cpu_threads_per_process, share)
 
 
 def model_key(config: ExperimentConfig, base_key: str) -> str | None:
@@ -126,6 +136,17 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         lora_serving=lora_serving(config, model),
         engine_dtype=rollout.dtype if rollout.dtype != "auto" else ("bfloat16" if cuda else "float32"),
         token_budget=first_set(actor.ppo_max_token_len_per_gpu, 8192 if cuda else 512),
+        gradient_checkpointing=first_set(weights.enable_gradient_checkpointing, cuda),
+        adapter_path=weights.lora_adapter_path,
+        enforce_eager=first_set(rollout.enforce_eager, not cuda),
+        clip_low=first_set(actor.clip_ratio_low, actor.clip_ratio),
+        clip_high=first_set(actor.clip_ratio_high, actor.clip_ratio),
+        loss_scale=first_set(actor.loss_scale_factor, response),
+        schedule_steps=actor.optim.total_training_steps
+        if actor.optim.total_training_steps > 0
+        else training.total_training_steps,
+        filter_method=ppo.filter_method,
+        filter_ratio=ppo.filter_ratio,
         rollout=rollout,
         actor=actor,
         algorithm=ppo.algorithm,
@@ -138,9 +159,9 @@ def train_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling:
     return TokenSampling(
         temperature=first_set(own.temperature, policy.temperature),
         max_tokens=policy.max_response_length,
-        top_p=own.top_p,
-        top_k=own.top_k,
-        min_p=own.min_p,
+        top_p=first_set(own.top_p, policy.rollout.top_p),
+        top_k=first_set(own.top_k, policy.rollout.top_k) or -1,
+        min_p=first_set(own.min_p, policy.rollout.min_p),
         stop=tuple(own.stop),
     )
 
@@ -152,7 +173,7 @@ def evaluation_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling
         temperature=own.temperature,
         max_tokens=policy.max_response_length,
         top_p=own.top_p,
-        top_k=own.top_k,
+        top_k=own.top_k or -1,
         min_p=own.min_p,
         stop=tuple(own.stop),
     )

@@ -29,15 +29,34 @@ class ActorModelConfig(ConfigModel):
     """Scaling numerator of the adapter. Default: `training.lora_alpha`."""
     target_modules: str | list[str] = "all-linear"
     """Layers that get an adapter: `all-linear`, or names as in PEFT."""
+    lora_adapter_path: str | None = None
+    """Folder of a trained adapter (PEFT format) to start from; the reference policy is that adapter then."""
+    enable_gradient_checkpointing: bool | None = None
+    """Whether layers are computed again in the backward pass instead of kept. Default: on CUDA only."""
 
 
 class OptimConfig(ConfigModel):
-    """AdamW of one policy."""
+    """AdamW of one policy. Schedules count the training steps in which the policy was updated."""
 
     lr: float = Field(1e-6, gt=0)
-    """Learning rate."""
+    """Learning rate, after the warm-up."""
     weight_decay: float = Field(0.01, ge=0)
     """Decoupled weight decay."""
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.9, 0.999], min_length=2, max_length=2)
+    """Decay rates of the two moments."""
+    lr_warmup_steps: int = -1
+    """Steps in which the learning rate rises from 0 in a line; below 0, `lr_warmup_steps_ratio` says how
+    many."""
+    lr_warmup_steps_ratio: float = Field(0.0, ge=0, le=1)
+    """Share of `total_training_steps` for the warm-up."""
+    warmup_style: Literal["constant", "cosine"] = "constant"
+    """What the learning rate does after the warm-up."""
+    min_lr_ratio: float | None = Field(None, ge=0, le=1)
+    """Of a cosine schedule: the learning rate at its lowest, as a share of `lr`. Default: 0."""
+    num_cycles: float = Field(0.5, gt=0)
+    """Of a cosine schedule: waves; 0.5 falls once from `lr` to the lowest."""
+    total_training_steps: int = -1
+    """Length of the schedule in steps; -1 is `training.total_training_steps`."""
 
 
 class PrecisionConfig(ConfigModel):
@@ -58,12 +77,44 @@ class ActorConfig(ConfigModel):
     """Lower half-width: the ratio is clipped below 1 - this."""
     clip_ratio_high: float | None = Field(None, gt=0)
     """Upper half-width: the ratio is clipped above 1 + this."""
+    clip_ratio_c: float = Field(3.0, gt=1)
+    """Dual clip: the largest ratio that counts for a token with a negative advantage."""
+    loss_agg_mode: Literal[
+        "token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"
+    ] = "token-mean"
+    """How the losses of tokens become one number: the mean of all tokens, or the mean over sequences of the
+    sum, of the mean, or of the sum divided by `loss_scale_factor` (Dr. GRPO)."""
+    loss_scale_factor: int | None = Field(None, ge=1)
+    """Divisor of `seq-mean-token-sum-norm`. Default: the longest response."""
+    entropy_coeff: float = Field(0.0, ge=0)
+    """Weight of the entropy bonus."""
+    use_kl_loss: bool = False
+    """Whether the distance to the reference policy is part of the loss."""
+    kl_loss_coef: float = Field(0.001, ge=0)
+    """Weight of that distance."""
+    kl_loss_type: Literal["kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3"] = "low_var_kl"
+    """How it is estimated from sampled tokens: `kl` = `k1`, `mse` = `k2`, `low_var_kl` = `k3`, or `abs`. As a
+    loss only `k2` has the gradient of the distance on fresh samples; `use_bias_correction_kl` mends `k1` and
+    `k3`."""
+    use_bias_correction_kl: bool = False
+    """Whether the estimate is weighted by the ratio new / old policy, which makes its gradient unbiased."""
     grad_clip: float = Field(1.0, gt=0)
     """Largest gradient norm of the policy."""
-    ppo_mini_batch_size: Annotated[int | None, Only(None)] = Field(None, ge=1)
-    """Tasks of one optimizer step. Default: `training.train_batch_size`, so that a step is one update."""
+    grad_norm_threshold: float = Field(1e5, gt=0)
+    """An optimizer step whose gradient norm is larger than this, or no number, is left out and counted."""
+    ppo_epochs: int = Field(1, ge=1)
+    """How often a batch is trained on."""
+    ppo_mini_batch_size: int | None = Field(None, ge=1)
+    """Tasks of one optimizer step. Default: all of a batch, so that an epoch is one optimizer step."""
+    shuffle: bool = False
+    """Whether tasks are dealt to mini-batches in a random order, a new one in each epoch."""
+    use_dynamic_bsz: bool = True
+    """Whether micro-batches are cut by tokens (`ppo_max_token_len_per_gpu`); false: by sequences
+    (`ppo_micro_batch_size_per_gpu`). Memory and speed, not results, depend on it."""
     ppo_max_token_len_per_gpu: int | None = Field(None, ge=1)
     """Token budget of one micro-batch. Default: 512 on the CPU, 8192 on CUDA."""
+    ppo_micro_batch_size_per_gpu: int | None = Field(None, ge=1)
+    """Sequences of one micro-batch, where `use_dynamic_bsz` is false. Default: 1."""
     fsdp_config: PrecisionConfig = PrecisionConfig()
     """Precision."""
 
@@ -85,14 +136,22 @@ class EngineOptions(ConfigModel):
 class RolloutConfig(ConfigModel):
     """The engine that samples."""
 
-    name: Annotated[Literal["vllm", "hf", "scripted"], Only("vllm", "scripted")] = "vllm"
-    """Which engine."""
+    name: Literal["vllm", "hf", "scripted"] = "vllm"
+    """Which engine. `vllm`: the fast one; `hf`: transformers, where there is no vLLM; `scripted`: fixed
+    replies."""
     lora_serving: Literal["auto", "adapter", "merged"] = "auto"
     """How a LoRA policy is served. `auto`: merged weights on the CPU, adapters on CUDA."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the engine's weights. `auto`: float32 on the CPU, bfloat16 on CUDA."""
     temperature: float | None = Field(None, gt=0)
     """Temperature of training rollouts. Default: `training.sample_temperature`."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus mass of training rollouts in (0, 1]; 1 is off. Log-probabilities are those of the tokens that
+    are left, in the engine and in the trainer."""
+    top_k: int = Field(-1, ge=-1)
+    """Number of most likely tokens kept in training rollouts; -1 and 0 are off."""
+    min_p: float = Field(0.0, ge=0, le=1)
+    """Least probability in training rollouts, relative to the most likely token; 0 is off."""
     prompt_length: int | None = Field(None, ge=1)
     """Longest prompt in tokens. Default: `data.max_prompt_length`."""
     response_length: int | None = Field(None, ge=1)
@@ -111,6 +170,10 @@ class RolloutConfig(ConfigModel):
     """Largest adapter rank that the engine takes. Default: the smallest that all policies fit in."""
     gpu_memory_utilization: float = Field(0.5, gt=0, le=1)
     """Share of each GPU's memory that the engine takes; not read on the CPU."""
+    free_cache_engine: bool = True
+    """Whether the engine leaves the GPU's memory to the trainer while that updates; not read on the CPU."""
+    enforce_eager: bool | None = None
+    """Whether the engine runs without CUDA graphs. Default: true on the CPU, false on CUDA."""
     engine_kwargs: EngineOptions = EngineOptions()
     """Settings of single engines."""
 
@@ -137,24 +200,71 @@ class ActorRolloutRefConfig(ConfigModel):
     """GPU counts; the same as `ppo_trainer_config.trainer`."""
 
 
+class KlControlConfig(ConfigModel):
+    """Weight of the KL penalty in the reward."""
+
+    type: Literal["fixed", "adaptive"] = "fixed"
+    """`adaptive`: the weight follows the measured distance towards `target_kl`."""
+    kl_coef: float = Field(0.001, ge=0)
+    """The weight, or the one to start from."""
+    horizon: float = Field(10000, gt=0)
+    """Of `adaptive`: tasks after which the weight has fully followed."""
+    target_kl: float = Field(0.1, gt=0)
+    """Of `adaptive`: distance per sequence in nats that is aimed at."""
+
+
+class FilterGroupsConfig(ConfigModel):
+    """Dynamic sampling, which `filter_method = "dapo"` brings."""
+
+    max_num_gen_batches: int = Field(3, ge=1)
+    """How many batches a step plays at most to fill its own with tasks whose rewards differ; 1: none is
+    refilled."""
+
+
 class AlgorithmConfig(ConfigModel):
-    """How rewards become advantages."""
+    """How rewards become advantages, and how the engine's samples are weighed."""
 
     adv_estimator: Annotated[
-        Literal["grpo", "dr_grpo", "rloo", "reinforce_plus_plus", "gae"], Only("grpo")
+        Literal["grpo", "dr_grpo", "rloo", "reinforce_plus_plus", "gae"],
+        Only("grpo", "dr_grpo", "rloo", "reinforce_plus_plus"),
     ] = "grpo"
     """Advantage estimator."""
-    grouping: Annotated[Literal["agent_turn", "trajectory"], Only("agent_turn")] = "agent_turn"
-    """Which samples share a baseline: those of one task, turn and agent, or whole trajectories."""
+    grouping: Literal["agent_turn", "trajectory"] = "agent_turn"
+    """Which samples share a baseline: those of one task, turn and agent, or an agent's whole trajectories of
+    one task, compared by the returns of their episodes: the sum of all agents' rewards."""
+    norm_adv_by_std_in_grpo: bool = True
+    """Whether `grpo` divides by the standard deviation of the group."""
+    use_kl_in_reward: bool = False
+    """Whether the distance of a sample to the reference policy is taken off its reward."""
+    kl_penalty: Literal["kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3"] = "kl"
+    """How that distance is estimated, token by token; only `kl` = `k1` is unbiased there."""
+    kl_ctrl: KlControlConfig = KlControlConfig()
+    """Its weight."""
+    mask_truncated_samples: bool = False
+    """Whether samples cut off at the token limit are left out of the loss; they stay in their baseline."""
+    overlong_penalty: float = Field(0.0, ge=0)
+    """What is taken off the reward of a sample cut off at the token limit."""
+    rollout_is: bool = True
+    """Whether samples are weighed by trainer / engine probability: the engine rounds in other ways."""
+    rollout_is_threshold: float = Field(2.0, gt=1)
+    """Largest weight."""
+    rollout_is_level: Literal["token", "sequence"] = "token"
+    """What is weighed: each token by its own ratio, or a whole sequence by the product of its tokens'."""
+    rollout_is_mode: Literal["truncate", "mask"] = "truncate"
+    """What becomes of larger weights: they are cut to the threshold, or what they belong to is left out."""
+    filter_groups: FilterGroupsConfig = FilterGroupsConfig()
+    """Dynamic sampling."""
 
 
 class PpoTrainerConfig(ConfigModel):
     """Everything about training one policy."""
 
-    filter_method: Annotated[Literal["none", "mean", "median", "dapo", "std", "uid"], Only("none")] = "none"
-    """Which samples are dropped from the loss after advantages were computed."""
-    filter_ratio: Annotated[float, Only()] = Field(0.5, ge=0, le=1)
-    """Share of samples kept by `filter_method`."""
+    filter_method: Literal["none", "mean", "median", "dapo", "std", "uid"] = "none"
+    """Which samples are dropped from the loss after advantages were computed. `mean`, `median`: those below
+    that advantage and not among the best `filter_ratio`; `dapo`: groups of equal rewards, and new tasks take
+    their place; `std`: groups that vary least; `uid`: in each group those farthest from its mean."""
+    filter_ratio: float = Field(0.5, ge=0, le=1)
+    """Share kept by `mean`, `median` and `uid` of the samples, by `std` of the groups; `dapo` reads none."""
     data: DataConfig = DataConfig()
     """Lengths."""
     actor_rollout_ref: ActorRolloutRefConfig = ActorRolloutRefConfig()

@@ -105,9 +105,18 @@ def _kind(field: FieldInfo) -> list[str]:
         for mark in field.metadata
         if getattr(mark, key, None) is not None
     ]
-    least = [f"with {mark.min_length} or more" for mark in field.metadata if hasattr(mark, "min_length")]
-    filled = ["not empty" if text == "with 1 or more" else text for text in least]
-    return [_capital(", ".join([words, *limits, *filled])) + "."]
+    return [_capital(", ".join([words, *limits, *_length(field)])) + "."]
+
+
+def _length(field: FieldInfo) -> list[str]:
+    least, most = (
+        next((getattr(mark, key) for mark in field.metadata if hasattr(mark, key)), None)
+        for key in ("min_length", "max_length")
+    )
+    if least is None:
+        return []
+    exact, filled = f"{least} of them", "not empty" if least == 1 else f"with {least} or more"
+    return [exact if least == most else filled]
 
 
 def _default(text: str, field: FieldInfo) -> list[str]:

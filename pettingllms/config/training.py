@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.model import ConfigModel
 
 LoggerName = Literal["console", "tensorboard", "wandb"]
 
@@ -53,7 +53,7 @@ class TrainingConfig(ConfigModel):
     """Rank of the adapters. Default: root `lora_rank`."""
     lora_alpha: float | None = Field(None, gt=0)
     """Scaling numerator of the adapters. Default: root `lora_alpha`."""
-    rollout_mode: Annotated[Literal["tree", "independent"], Only("tree")] = "tree"
+    rollout_mode: Literal["tree", "independent"] = "tree"
     """`tree`: K candidates from one state at each turn, one goes on; `independent`: K separate episodes."""
     if_greedy: bool = True
     """Which candidate continues in `tree`: the best rewarded (ties by the seed), or the first."""

@@ -197,17 +197,21 @@ def _shared_adapters(found: Differences, root: Table, entry: Entry | None) -> No
         found.note(entry, "specialization", "each agent has an adapter of its own", here)
 
 
+def _trainers(root: Table) -> Iterator[tuple[str, Table]]:
+    """Where the numbers of a policy's trainer may stand: in a file to mount the root, else below `models`."""
+    yield "", root
+    models = section(root, "models")
+    for entry in models.entries if models is not None else []:
+        inner = entry.value if isinstance(entry.value, Table) else Table()
+        trainer = section(inner, "ppo_trainer_config")
+        if trainer is not None:
+            yield f"models.{entry.key}.ppo_trainer_config.", trainer
+
+
 def filtering(found: Differences, root: Table) -> None:
     """`filter_ratio` is the share removed there and the share kept here; some methods do nothing there."""
-    models = section(root, "models")
-    tables: list[tuple[str, Table | None]] = [("", root)]
-    for entry in models.entries if models is not None else []:
-        path = f"models.{entry.key}.ppo_trainer_config."
-        inner = entry.value if isinstance(entry.value, Table) else Table()
-        tables.append((path, section(inner, "ppo_trainer_config")))
-    for path, table in tables:
-        if table is not None:
-            _filter(found, table, path)
+    for path, table in _trainers(root):
+        _filter(found, table, path)
 
 
 def _filter(found: Differences, table: Table, path: str) -> None:
@@ -246,6 +250,16 @@ _KEPT = {
     "std": "the share kept",
     "mean": "the share of samples kept, by their advantage: nothing here does quite the same",
 }
+
+
+def mini_batches(found: Differences, root: Table) -> None:
+    """`ppo_mini_batch_size` counts samples of a policy there, several of which a task has."""
+    for path, table in _trainers(root):
+        key = ("actor_rollout_ref", "actor", "ppo_mini_batch_size")
+        entry = find(table, *key)
+        if entry is not None and (_open(entry) or _plain(entry) is not None):
+            there = "it is the number of samples of an optimizer step"
+            found.note(entry, path + ".".join(key), there, "the number of its tasks")
 
 
 def sampling(found: Differences, root: Table) -> None:
@@ -311,4 +325,5 @@ RULES: tuple[Callable[[Differences, Table], None], ...] = (
     sampling,
     unread_numbers,
     filtering,
+    mini_batches,
 )

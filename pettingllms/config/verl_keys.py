@@ -11,6 +11,7 @@ from pettingllms.config.key_meanings import (
     DoneOnlyAs,
     Honoured,
     NoEffect,
+    OldName,
     SectionBelongsTo,
     Table,
     Unset,
@@ -19,18 +20,18 @@ from pettingllms.config.key_meanings import (
 
 SPEED = NoEffect("memory and speed, not results, depend on it")
 UNREAD = NoEffect()
-NO_KL = NoEffect("no KL term is computed")
 NO_CRITIC = NoEffect("no critic is trained")
 NO_REWARD_MODEL = NoEffect("rewards come from the environment")
 NO_RAY = NoEffect("no Ray cluster is started")
 NO_PROFILER = NoEffect("there is no profiler")
 NO_DATASET = NoEffect("tasks come from env.dataset")
-BUDGET = NoEffect("micro-batches are cut by actor.ppo_max_token_len_per_gpu")
+MICRO_BATCHES = NoEffect("micro-batches are cut by ppo_max_token_len_per_gpu or ppo_micro_batch_size_per_gpu")
 RUN = NoEffect("the numbers of a run stand in [training] and [resource]")
-COSINE = NoEffect("read by a cosine schedule only")
 OWN_AGENTS = NoEffect("agents are those of agent_policy_configs")
 SIZED = NoEffect("the engine is sized by the ranks of the policies")
-LOGPROBS = NoEffect("log-probabilities are the engine's")
+LOGPROBS = NoEffect("log-probabilities are always those of the distribution that was sampled from")
+REFERENCE = NoEffect("memory and speed, not results, depend on how the reference policy is computed")
+NULL = (None,)
 
 DATA: Table = {
     **each("train_files val_files train_max_samples val_max_samples prompt_key reward_fn_key", NO_DATASET),
@@ -48,7 +49,7 @@ DATA: Table = {
 }
 
 MODEL: Table = {
-    **each("use_shm enable_gradient_checkpointing enable_activation_offload use_remove_padding", SPEED),
+    **each("use_shm enable_activation_offload use_remove_padding", SPEED),
     **each("use_liger use_fused_kernels fused_kernel_options", SPEED),
     **each("tokenizer_path hf_config_path", NoEffect("both are read from the model's folder")),
     "trust_remote_code": NoEffect("resource.trust_remote_code says it"),
@@ -56,18 +57,16 @@ MODEL: Table = {
     "override_config": DoneOnlyAs(({},)),
     "custom_chat_template": DoneOnlyAs(),
     "exclude_modules": DoneOnlyAs(([],), "name the layers in target_modules"),
-    "lora_adapter_path": DoneOnlyAs(),
 }
 
 OPTIM: Table = {
-    "lr_warmup_steps": DoneOnlyAs((), "the learning rate is constant", at_most=0),
-    "lr_warmup_steps_ratio": DoneOnlyAs((), "the learning rate is constant", at_most=0),
-    **each("warmup_style lr_scheduler_type", DoneOnlyAs(("constant",), "the learning rate is constant")),
-    **each("min_lr_ratio num_cycles zero_indexed_step", COSINE),
-    "total_training_steps": NoEffect("training.total_training_steps says it"),
+    "lr_warmup_steps": Unset(NULL, "lr_warmup_steps_ratio says it"),
+    "lr_scheduler_type": OldName(".warmup_style"),
+    "warmup_style": Unset(NULL, "null sets nothing"),
+    "zero_indexed_step": NoEffect("the first step of a warm-up has the rate of one step of it, not of none"),
+    "total_training_steps": Unset(NULL, "training.total_training_steps says it"),
     "optimizer": DoneOnlyAs(("AdamW", "adamw")),
     "optimizer_impl": SPEED,
-    "betas": DoneOnlyAs(([0.9, 0.999],)),
     "clip_grad": BelongsTo("..grad_clip", inert=(1.0,)),
     "override_optimizer_config": DoneOnlyAs(({},)),
 }
@@ -84,23 +83,18 @@ FSDP: Table = {
 ACTOR: Table = {
     **each("strategy use_torch_compile ulysses_sequence_parallel_size use_remove_padding", SPEED),
     **each("entropy_from_logits_with_chunking entropy_checkpointing use_fused_kernels nccl_timeout", SPEED),
-    **each("ppo_micro_batch_size ppo_micro_batch_size_per_gpu use_dynamic_bsz", BUDGET),
-    **each("ppo_infer_micro_batch_size_per_gpu ppo_infer_max_token_len_per_gpu", BUDGET),
-    **each("kl_loss_coef kl_loss_type", NO_KL),
-    **each("rollout_n data_loader_seed", UNREAD),
+    **each("ppo_infer_micro_batch_size_per_gpu ppo_infer_max_token_len_per_gpu", SPEED),
+    "ppo_micro_batch_size": MICRO_BATCHES,
+    "rollout_n": NoEffect("training.train_sample_num says it"),
+    "data_loader_seed": NoEffect("training.seed says it"),
     "checkpoint": NoEffect("a checkpoint holds everything that a run needs"),
     "profiler": NO_PROFILER,
-    "shuffle": NoEffect("a batch is trained in one step"),
-    "use_dynamic_mini_batch": NoEffect("a batch is trained in one step"),
-    "clip_ratio_c": DoneOnlyAs((), "the ratio of tokens with a negative advantage has no second bound"),
-    "entropy_coeff": DoneOnlyAs((0,)),
+    "use_dynamic_mini_batch": DoneOnlyAs((False,), "ppo_mini_batch_size says how many tasks a step has"),
     "calculate_entropy": NoEffect("an estimate of the entropy is always logged"),
-    "use_kl_loss": DoneOnlyAs((False,)),
-    "loss_agg_mode": DoneOnlyAs(("token-mean",)),
-    "loss_scale_factor": DoneOnlyAs(),
-    "ppo_epochs": DoneOnlyAs((1,)),
-    "grad_norm_threshold": DoneOnlyAs((1e5,), "gradients are clipped by grad_clip, and no step is left out"),
-    "tis_imp_ratio_cap": DoneOnlyAs((), at_most=0),
+    **each("clip_ratio_c grad_norm_threshold", Unset(NULL, "null sets nothing")),
+    "tis_imp_ratio_cap": DoneOnlyAs(
+        (), "algorithm.rollout_is with rollout_is_threshold does this", at_most=0
+    ),
     "policy_loss": {"loss_mode": DoneOnlyAs(("vanilla",)), "*": UNREAD},
     "optim": OPTIM,
     "fsdp_config": FSDP,
@@ -108,11 +102,12 @@ ACTOR: Table = {
 
 VAL_CONFIG = "agent_policy_configs.agent_configs.*.val_llm_config"
 ROLLOUT: Table = {
-    **each("mode load_format layered_summon enforce_eager free_cache_engine use_torch_compile", SPEED),
+    **each("mode load_format layered_summon use_torch_compile", SPEED),
     **each("cudagraph_capture_sizes multi_stage_wake_up update_weights_bucket_megabytes", SPEED),
     **each("enable_prefix_caching entropy_from_logits_with_chunking enable_sleep_mode", SPEED),
-    **each("log_prob_micro_batch_size log_prob_micro_batch_size_per_gpu log_prob_use_dynamic_bsz", LOGPROBS),
-    **each("log_prob_max_token_len_per_gpu calculate_log_probs logprobs_mode", LOGPROBS),
+    **each("log_prob_micro_batch_size log_prob_micro_batch_size_per_gpu log_prob_use_dynamic_bsz", SPEED),
+    "log_prob_max_token_len_per_gpu": SPEED,
+    **each("calculate_log_probs logprobs_mode", LOGPROBS),
     **each("enable_lora max_loras lora_rank", SIZED),
     "max_lora_rank": Unset((0,), SIZED.why),
     **each("disable_log_stats disable_logging trace skip_dump_dir prometheus", UNREAD),
@@ -121,10 +116,7 @@ ROLLOUT: Table = {
     **each("data_parallel_size expert_parallel_size pipeline_model_parallel_size", DoneOnlyAs((1,))),
     **each("skip_rollout use_fire_sampling ignore_eos", DoneOnlyAs((False,))),
     **each("chat_template quantization", DoneOnlyAs()),
-    "top_p": DoneOnlyAs((1,), "training samples are drawn from the whole distribution"),
-    "top_k": DoneOnlyAs((-1, 0), "training samples are drawn from the whole distribution"),
-    "min_p": DoneOnlyAs((0,)),
-    "repetition_penalty": DoneOnlyAs((1,)),
+    "repetition_penalty": DoneOnlyAs((1,), "the trainer does not apply it"),
     "do_sample": DoneOnlyAs((True,)),
     "over_sample_rate": DoneOnlyAs((0,)),
     "n": BelongsTo("training.train_sample_num", inert=(1,), movable=False),
@@ -160,18 +152,43 @@ TRAINER: Table = {
     "val_only": DoneOnlyAs((False,)),
     "resume_mode": DoneOnlyAs(("auto", "disable"), "each run starts in a folder of its own"),
     "resume_from_path": DoneOnlyAs((False,)),
-    "rejection_sample": DoneOnlyAs((False,)),
+    "rejection_sample": DoneOnlyAs((False,), 'filter_method = "dapo" leaves out tasks of equal rewards'),
     "rejection_sample_multiplier": NoEffect("read by rejection_sample only"),
 }
 
 ALGORITHM: Table = {
-    **each("gamma lam", NoEffect("read by adv_estimator = gae only")),
-    **each("kl_penalty kl_ctrl", NO_KL),
-    "norm_adv_by_std_in_grpo": DoneOnlyAs((True,)),
-    **each("use_kl_in_reward use_pf_ppo mask_truncated_samples clip_advantages", DoneOnlyAs((False,))),
+    "gamma": DoneOnlyAs((1,), "rewards are not discounted"),
+    "lam": NoEffect("read by adv_estimator = gae only"),
+    **each("use_pf_ppo clip_advantages", DoneOnlyAs((False,))),
     "pf_ppo": NoEffect("read by use_pf_ppo only"),
-    "filter_groups": {"enable": DoneOnlyAs((False,), "filter_method drops samples"), "*": UNREAD},
-    **each("rollout_is rollout_is_threshold", DoneOnlyAs((False,))),
+    "filter_groups": {
+        "enable": DoneOnlyAs((False,), 'filter_method = "dapo" does this'),
+        **each("metric filter_function filter_kwargs", NoEffect('filter_method = "dapo" compares rewards')),
+        "max_num_gen_batches": Unset((0, None), "the batches that a step plays always have a limit"),
+    },
+    "rollout_is_threshold": Unset(NULL, "rollout_is says whether there is one"),
+    **each("rollout_is_threshold_lower rollout_is_veto_threshold", DoneOnlyAs()),
+    "rollout_correction": {
+        "rollout_is": BelongsTo("..rollout_is_level"),
+        "rollout_is_threshold": BelongsTo("..rollout_is_threshold", inert=(2,)),
+        "rollout_rs": DoneOnlyAs((), 'algorithm.rollout_is_mode = "mask" does this'),
+        **each("rollout_rs_threshold rollout_rs_threshold_lower", NoEffect("read by rollout_rs only")),
+        "rollout_token_veto_threshold": DoneOnlyAs(),
+        **each("rollout_is_batch_normalize use_pure_rollout_correction", DoneOnlyAs((False,))),
+        **each("bypass_old_logprob_for_rollout bypass_mode", DoneOnlyAs((False,))),
+        "loss_type": NoEffect("read by bypass_mode only"),
+    },
+}
+
+OVERLONG: Table = {
+    "enable": DoneOnlyAs((False,), "algorithm.overlong_penalty is taken off samples that are cut off"),
+    "*": NoEffect("read by overlong_buffer only"),
+}
+REWARD_MODEL: Table = {
+    "enable": DoneOnlyAs((False,)),
+    "overlong_buffer": OVERLONG,
+    "reward_kwargs": {"overlong_buffer_cfg": OVERLONG, "*": NO_REWARD_MODEL},
+    "*": NO_REWARD_MODEL,
 }
 
 PPO_TRAINER: Table = {
@@ -181,7 +198,10 @@ PPO_TRAINER: Table = {
         "nccl_timeout": SPEED,
         "model": MODEL,
         "actor": ACTOR,
-        "ref": NoEffect("no reference policy is kept"),
+        "ref": {
+            "model": DoneOnlyAs((), "the reference policy is what training starts from"),
+            "*": REFERENCE,
+        },
         "rollout": ROLLOUT,
         "trainer": {**TRAINER, **each("n_gpus_per_node n_training_gpus_per_node", Honoured())},
     },
@@ -189,7 +209,7 @@ PPO_TRAINER: Table = {
     "rollout": SectionBelongsTo(".actor_rollout_ref.rollout"),
     "model": SectionBelongsTo(".actor_rollout_ref.model"),
     "critic": {"enable": DoneOnlyAs((False,)), "*": NO_CRITIC},
-    "reward_model": {"enable": DoneOnlyAs((False,)), "*": NO_REWARD_MODEL},
+    "reward_model": REWARD_MODEL,
     "custom_reward_function": {"path": DoneOnlyAs(), "*": NO_REWARD_MODEL},
     "reward_manager": NO_REWARD_MODEL,
     "algorithm": ALGORITHM,

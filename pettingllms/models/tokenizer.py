@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from pettingllms.types import Message
 
 
 class ChatTokenizer:
-    """The tokenizer of a model folder."""
+    """The tokenizer of a model folder.
+
+    `end_id` is what it writes at the end of a message, `end_ids` are all tokens that end one: its own, and
+    those of the model's generation settings.
+    """
 
     def __init__(self, folder: Path, trust_remote_code: bool) -> None:
         from transformers import AutoTokenizer
@@ -23,6 +28,7 @@ class ChatTokenizer:
                 help="use an instruct model, or add chat_template.jinja to the model folder",
             )
         self.end_id: int = self._tokenizer.eos_token_id
+        self.end_ids = _model_end_ids(folder) | {self.end_id}
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the chat, ending where the assistant's next message begins."""
@@ -43,3 +49,53 @@ class ChatTokenizer:
         """Text of `token_ids`, special tokens left out."""
         text: str = self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
         return text
+
+    def stops(self, prompt_ids: Sequence[int], stop: Sequence[str]) -> StopStrings:
+        """A watch for `stop` in what will be sampled after `prompt_ids`."""
+        return StopStrings(self._tokenizer, prompt_ids, stop)
+
+
+class StopStrings:
+    """Decodes token by token and tells when the text comes to hold a stop string.
+
+    A character counts when its last byte is there; the text of the prompt does not count.
+    """
+
+    def __init__(self, tokenizer: Any, prompt_ids: Sequence[int], stop: Sequence[str]) -> None:
+        if not tokenizer.is_fast:
+            raise RefusedError("stop strings need a tokenizer that the `tokenizers` library can run")
+        self._backend = tokenizer.backend_tokenizer
+        self._stream = _decode_stream(prompt_ids)
+        self._stop = tuple(stop)
+        self._longest = max(map(len, self._stop), default=0)
+        self._tail = ""
+
+    def completed_by(self, token_id: int) -> bool:
+        """Take the next token; true when its text completes a stop string."""
+        try:
+            new = self._stream.step(self._backend, token_id) or ""
+        except Exception as error:
+            # Bytes that are no UTF-8 may change how those before them read, where bytes are a fallback.
+            if "Invalid prefix" not in str(error):
+                raise
+            self._stream = _decode_stream(())
+            new = self._stream.step(self._backend, token_id) or ""
+        text = self._tail + new
+        self._tail = text[-self._longest :]
+        # An earlier match would have ended it: one that is found now ends in what is new.
+        return bool(new) and any(stop in text for stop in self._stop)
+
+
+def _decode_stream(prompt_ids: Sequence[int]) -> Any:
+    from tokenizers.decoders import DecodeStream
+
+    return DecodeStream(ids=list(prompt_ids), skip_special_tokens=True)
+
+
+def _model_end_ids(folder: Path) -> frozenset[int]:
+    """`eos_token_id` of the generation settings, or of the model's where it has none."""
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            found = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+            return frozenset([found] if isinstance(found, int) else found or [])
+    return frozenset()

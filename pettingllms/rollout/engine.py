@@ -17,7 +17,8 @@ class EngineSettings:
 
     `serving`: `adapter` or `merged`. `max_model_len`: prompt + response, tokens. `max_lora_rank`: the
     largest rank to serve. `max_num_batched_tokens`, `enable_chunked_prefill`: None leaves the choice to
-    the engine. `replies`: what the scripted engine answers.
+    the engine. `enforce_eager`: no CUDA graphs. `may_sleep`: the device is shared with the trainer.
+    `replies`: what the scripted engine answers.
     """
 
     name: str
@@ -37,24 +38,37 @@ class EngineSettings:
     replies: tuple[str, ...]
     max_num_batched_tokens: int | None = None
     enable_chunked_prefill: bool | None = None
+    enforce_eager: bool = True
+    may_sleep: bool = False
 
 
 class Engine(Protocol):
     """Turns token ids into token ids."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """One completion per request, in order.
+    def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Take requests on, each under a number of the caller's choice that no pending one has."""
 
-        Log-probabilities are those of the distribution that was sampled from: at the sampling
-        temperature, after truncation.
+    def collect(self) -> list[tuple[int, Completion]]:
+        """Work until at least one pending request is done; return all that are, with their numbers.
+
+        Returns nothing when nothing is pending. Log-probabilities are those of the distribution that was
+        sampled from: at the sampling temperature, after truncation. The token ids are those that were
+        sampled: an end token is among them where the model sampled one, and never otherwise. A request
+        that cannot be answered comes back as `FAILED` with the reason; the others are not affected.
         """
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
-        """Take the adapter in `folder` (PEFT format) as `version` of `policy`.
+        """Take the adapter in `folder` (PEFT format) as `version` of `policy`; nothing may be pending.
 
         Everything cached under older weights of any policy is dropped. A policy that was never
         loaded is the base model, version 0.
         """
+
+    def sleep(self) -> None:
+        """Free the memory of the device for the trainer; nothing may be pending."""
+
+    def wake(self) -> None:
+        """Be ready again, with the weights as they were loaded last."""
 
     def close(self) -> None:
         """Free everything."""
@@ -64,6 +78,16 @@ ENGINES: Registry[Callable[[EngineSettings], Engine]] = Registry(
     "engine",
     {
         "vllm": "pettingllms.rollout.vllm:VllmEngine",
+        "hf": "pettingllms.rollout.hf:HfEngine",
         "scripted": "pettingllms.rollout.scripted:ScriptedEngine",
     },
 )
+
+
+def generate(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
+    """One completion per request, in order, from an engine that has nothing else to do."""
+    engine.submit(list(enumerate(requests)))
+    answers: dict[int, Completion] = {}
+    while len(answers) < len(requests):
+        answers |= dict(engine.collect())
+    return [answers[number] for number in range(len(requests))]

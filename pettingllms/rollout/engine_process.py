@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +26,8 @@ from pettingllms.types import Completion, Request
 
 POLL_SECONDS = 0.2
 LOG_TAIL_LINES = 15
+ONE_WAY = frozenset({"submit"})
+"""Calls without an answer of their own: what goes wrong in one is the answer to the next call."""
 
 
 class EngineProcess:
@@ -53,14 +56,26 @@ class EngineProcess:
         """Wait until the engine has loaded. Raises RolloutError when it ends instead."""
         self._answer()
 
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """As `Engine.generate`."""
-        completions: list[Completion] = self._call("generate", list(requests))
-        return completions
+    def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """As `Engine.submit`, without waiting; an error comes with the next call."""
+        self._send(("submit", (list(requests),)))
+
+    def collect(self) -> list[tuple[int, Completion]]:
+        """As `Engine.collect`."""
+        done: list[tuple[int, Completion]] = self._call("collect")
+        return done
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
         """As `Engine.load_policy`."""
         self._call("load_policy", policy, version, folder)
+
+    def sleep(self) -> None:
+        """As `Engine.sleep`."""
+        self._call("sleep")
+
+    def wake(self) -> None:
+        """As `Engine.wake`."""
+        self._call("wake")
 
     def close(self) -> None:
         """End the child: ask first, kill after a second."""
@@ -127,28 +142,38 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings: EngineSettings = pickle.load(calls)
     engine: Engine | None = None
-    message: Any = None
-    while True:
-        try:
-            if engine is None:
-                engine = ENGINES.load(settings.name)(settings)
-                value = None
-            else:
-                name, arguments = message
-                value = getattr(engine, name)(*arguments)
-            answer: tuple[bool, Any] = (True, value)
-        except Exception as error:
-            # The whole traceback goes to the log; the parent gets one line.
-            traceback.print_exc()
-            answer = (False, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
-        try:
-            pickle.dump(answer, answers)
-            answers.flush()
-            message = pickle.load(calls)
-        except (EOFError, BrokenPipeError):
-            break
+
+    def build() -> None:
+        nonlocal engine
+        engine = ENGINES.load(settings.name)(settings)
+
+    owed: tuple[bool, Any] | None = None
+    try:
+        _put(answers, _attempt(build))
+        while engine is not None:
+            name, arguments = pickle.load(calls)
+            outcome = owed or _attempt(partial(getattr(engine, name), *arguments))
+            owed = outcome if name in ONE_WAY and not outcome[0] else None
+            if name not in ONE_WAY:
+                _put(answers, outcome)
+    except (EOFError, BrokenPipeError):
+        pass
     if engine is not None:
         engine.close()
+
+
+def _attempt(call: Callable[[], Any]) -> tuple[bool, Any]:
+    """Whether the call worked, and its value or one line about what went wrong; the log gets the rest."""
+    try:
+        return True, call()
+    except Exception as error:
+        traceback.print_exc()
+        return False, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _put(stream: BinaryIO, value: Any) -> None:
+    pickle.dump(value, stream)
+    stream.flush()
 
 
 if __name__ == "__main__":

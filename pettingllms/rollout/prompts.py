@@ -46,3 +46,8 @@ def fit_prompt(tokenizer: Tokenizer, messages: Sequence[Message], limit: int) ->
         f"a prompt of {len(ids)} tokens does not fit max_prompt_length = {limit} even without its task",
         help="raise training.max_prompt_length, or shorten system_prompt and examples",
     )
+
+
+def text_before(text: str, stops: Sequence[str]) -> str:
+    """What the agent reads: the text before the first stop string; the trained tokens keep it."""
+    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))]

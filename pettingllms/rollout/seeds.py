@@ -7,5 +7,5 @@ import hashlib
 
 def derive(*parts: str | int) -> int:
     """A number in [0, 2^31) that depends on all `parts` and nothing else."""
-    text = "\x1f".join(str(part) for part in parts)
+    text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1

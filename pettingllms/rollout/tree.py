@@ -1,174 +1,165 @@
-"""`tree` rollout: at each turn K candidates from one state; one of them goes on.
-
-With K = 1 it is plain sampling, which validation uses: it never branches.
-"""
+"""One turn: K candidates for one prompt, each tried on a copy of the state; one of them goes on."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import NamedTuple
 
+from pettingllms.agents.base import Agent
 from pettingllms.envs.base import Env
 from pettingllms.errors import RolloutError
-from pettingllms.rollout.engine import Engine
-from pettingllms.rollout.prompts import Tokenizer, fit_prompt
-from pettingllms.rollout.seeds import derive
-from pettingllms.rollout.team import Member, Team
-from pettingllms.types import (
-    Completion,
-    Episode,
-    Request,
-    Reward,
-    Sample,
-    StopReason,
-    Task,
-    TokenSampling,
-    Turn,
-)
+from pettingllms.rollout.border import guarded
+from pettingllms.rollout.effects import Script, run
+from pettingllms.rollout.prompts import Tokenizer, text_before
+from pettingllms.rollout.settings import RolloutSettings, Seat
+from pettingllms.rollout.team import Move
+from pettingllms.types import Completion, FinishReason, Request, Reward, Sample, TokenSampling, Turn
 
 
-@dataclass(frozen=True, slots=True)
-class TreeSettings:
-    """How episodes are played.
+class Prompt(NamedTuple):
+    """What one agent is asked at one turn; one request for each completion of each candidate, in order."""
 
-    `candidates`: K. `reward_alpha`: weight of the team reward. `greedy`: the best rewarded candidate
-    goes on, else the first. `resolve`: an episode ends when its agents consider it solved.
-    `together`: all environments are set up at the start, else each when it first acts.
-    `evaluation`: agents use their evaluation sampling.
+    move: Move
+    ids: tuple[int, ...]
+    requests: list[Request]
+
+    @property
+    def sampling(self) -> TokenSampling:
+        """How the tokens of all its requests are drawn."""
+        return self.requests[0].sampling
+
+
+class Attempt(NamedTuple):
+    """What a candidate's action did. `env`: the state that it leads to."""
+
+    env: Env
+    local: float
+    team: float
+    reason: str
+    success: bool
+    solved: bool
+
+
+def prompt_of(seat: Seat, move: Move, ids: tuple[int, ...]) -> Prompt:
+    """The prompt with its requests, each with a seed of its own."""
+    member = move.member
+    sampling = member.evaluation if seat.settings.evaluation else member.train
+    requests = [
+        Request(member.policy, ids, sampling, seat.seed(move.turn, candidate, completion))
+        for candidate in range(seat.candidates)
+        for completion in range(member.sample_num)
+    ]
+    return Prompt(move, ids, requests)
+
+
+def take_turn(
+    tokenizer: Tokenizer, seat: Seat, prompt: Prompt, env: Env, completions: Sequence[Completion]
+) -> Script[tuple[Turn, Attempt | None]]:
+    """Try every candidate on its own copy of `env`; return the turn, and what goes on.
+
+    `completions`: one per request of `prompt`. Nothing goes on where no candidate has a reward: its
+    completions all failed, or the machinery around the environment did.
+    Raises RolloutError where the agent or the environment fails otherwise.
     """
+    move, settings = prompt.move, seat.settings
+    member = move.member
+    texts = [
+        text_before(tokenizer.decode(completion.token_ids), prompt.sampling.stop)
+        for completion in completions
+    ]
+    numbered = [(number // member.sample_num, text) for number, text in enumerate(texts)]
+    spoken: list[list[str]] = [[] for _ in range(seat.candidates)]
+    for (candidate, text), completion in zip(numbered, completions, strict=True):
+        if completion.finish_reason is not FinishReason.FAILED:
+            spoken[candidate].append(text)
 
-    candidates: int
-    reward_alpha: float
-    greedy: bool
-    resolve: bool
-    together: bool
-    evaluation: bool
-    seed: int
-
-
-@dataclass(slots=True)
-class _Play:
-    """An episode under way; `place` tells apart several plays of one task."""
-
-    task: Task
-    place: int
-    env: Env | None = None
-    turns: list[Turn] = field(default_factory=list)
-    cut_prompts: int = 0
-    stop: StopReason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TreeRollout:
-    """Plays tasks with a team. `workers`: threads in which actions are carried out."""
-
-    team: Team
-    engine: Engine
-    tokenizer: Tokenizer
-    make_env: Callable[[Task], Env]
-    workers: int
-
-    def play(
-        self, tasks: Sequence[Task], settings: TreeSettings, on_turn: Callable[[int, int], None]
-    ) -> list[Episode]:
-        """Play every task once, all of them turn by turn; returns the episodes in the tasks' order.
-
-        `on_turn(done, total)` is called after each turn. Later agents see what earlier agents of the
-        same round did, as each turn's state is the chosen candidate's.
-        """
-        plays = [_Play(task, place) for place, task in enumerate(tasks)]
-        if settings.together:
-            for play in plays:
-                play.env = self.make_env(play.task)
-        for turn in range(self.team.max_turns):
-            active = [play for play in plays if play.stop is None]
-            if not active:
-                break
-            self._turn(turn, active, settings)
-            on_turn(turn + 1, self.team.max_turns)
-        return [_episode(play) for play in plays]
-
-    def _turn(self, turn: int, plays: Sequence[_Play], settings: TreeSettings) -> None:
-        """One agent acts in every play: prompt, sample K, step each on a copy, one goes on."""
-        member = self.team.at(turn)
-        sampling = member.evaluation if settings.evaluation else member.train
-        requests = []
-        for play in plays:
-            if play.env is None:
-                play.env = self.make_env(play.task)
-            ids, cut = fit_prompt(self.tokenizer, member.agent.messages(play.env), member.prompt_limit)
-            play.cut_prompts += cut
-            requests += [
-                Request(member.policy, ids, sampling, self._seed(settings, play, turn, candidate))
-                for candidate in range(settings.candidates)
-            ]
-        completions = self.engine.generate(requests)
-        attempts = [
-            (plays[index // settings.candidates], request, completion)
-            for index, (request, completion) in enumerate(zip(requests, completions, strict=True))
-        ]
-        with ThreadPoolExecutor(self.workers) as pool:
-            tried = list(pool.map(lambda attempt: self._try(member, sampling, settings, *attempt), attempts))
-        for index, play in enumerate(plays):
-            begin = index * settings.candidates
-            candidates = tried[begin : begin + settings.candidates]
-            samples = tuple(sample for sample, _ in candidates)
-            chosen = self._choose(samples, settings, play, turn)
-            prompt = requests[begin].prompt_ids
-            play.turns.append(
-                Turn(turn, member.name, member.policy, prompt, self.tokenizer.decode(prompt), samples, chosen)
-            )
-            play.env = candidates[chosen][1]
-            if settings.resolve and play.env.solved():
-                play.stop = StopReason.SOLVED
-
-    def _try(
-        self,
-        member: Member,
-        sampling: TokenSampling,
-        settings: TreeSettings,
-        play: _Play,
-        request: Request,
-        completion: Completion,
-    ) -> tuple[Sample, Env]:
-        """Carry out one candidate on its own copy of the state."""
-        assert play.env is not None
-        text = _before_stop(self.tokenizer.decode(completion.token_ids), sampling.stop)
-        env = play.env.copy()
-        try:
-            outcome = member.agent.act(env, text)
-            team, success = env.team_reward(), env.success()
-        except Exception as cause:
-            raise RolloutError(
-                f"agent {member.name!r} failed on task {play.task.id}: {type(cause).__name__}: {cause}"
-            ) from cause
-        reward = Reward(outcome.local, team, settings.reward_alpha * team + outcome.local, outcome.reason)
-        return Sample(completion, text, request.seed, reward, success), env
-
-    def _choose(self, samples: Sequence[Sample], settings: TreeSettings, play: _Play, turn: int) -> int:
-        if not settings.greedy:
-            return 0
-        best = max(sample.reward.total for sample in samples)
-        places = [place for place, sample in enumerate(samples) if sample.reward.total == best]
-        return random.Random(self._seed(settings, play, turn, -1)).choice(places)
-
-    def _seed(self, settings: TreeSettings, play: _Play, turn: int, candidate: int) -> int:
-        return derive(settings.seed, play.task.id, play.place, turn, candidate)
-
-
-def _before_stop(text: str, stops: Sequence[str]) -> str:
-    """What the agent reads: the text before the first stop string; the trained tokens keep it."""
-    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))]
-
-
-def _episode(play: _Play) -> Episode:
-    assert play.env is not None
-    return Episode(
-        task=play.task,
-        turns=tuple(play.turns),
-        success=play.env.success(),
-        stop_reason=play.stop or StopReason.MAX_TURNS,
-        metrics={"cut_prompts": play.cut_prompts},
+    what = f"{member.label} failed on task {seat.task.id}"
+    jobs = {
+        candidate: partial(guarded, what, partial(_attempt, member.agent, env, own, resolve=settings.resolve))
+        for candidate, own in enumerate(spoken)
+        if own
+    }
+    attempts = dict(zip(jobs, (yield from run(list(jobs.values()))), strict=True))
+    rewards = {
+        candidate: _reward(what, attempt, settings)
+        for candidate, attempt in attempts.items()
+        if attempt is not None
+    }
+    samples = []
+    for (candidate, text), request, completion in zip(numbered, prompt.requests, completions, strict=True):
+        attempt, masked = attempts.get(candidate), None
+        if completion.finish_reason is FinishReason.FAILED:
+            masked = "generation_failed"
+        elif attempt is None:
+            masked = "infrastructure"
+        reward = rewards.get(candidate) if masked is None else None
+        success = attempt is not None and masked is None and attempt.success
+        samples.append(Sample(completion, text, request.seed, candidate, reward, success, masked))
+    chosen = _choose({candidate: reward.total for candidate, reward in rewards.items()}, seat, move.turn)
+    turn = Turn(
+        index=move.turn,
+        agent=member.name,
+        policy=member.policy,
+        prompt_ids=prompt.ids,
+        prompt_text=tokenizer.decode(prompt.ids),
+        sampling=prompt.sampling,
+        samples=tuple(samples),
+        chosen=chosen,
     )
+    return turn, None if chosen is None else attempts[chosen]
+
+
+def most_said(agent: Agent, env: Env, texts: Sequence[str]) -> str:
+    """The first text of the most frequent opinion, ties by first appearance; the first text without any.
+
+    One text is no vote: it is taken as it is.
+    """
+    if len(texts) == 1:
+        return texts[0]
+    first: dict[Hashable, str] = {}
+    votes: Counter[Hashable] = Counter()
+    for text in texts:
+        opinion = agent.opinion(env, text)
+        if opinion is not None:
+            first.setdefault(opinion, text)
+            votes[opinion] += 1
+    # A Counter keeps the order of first appearance, and max takes the first of equals.
+    return first[max(votes, key=lambda opinion: votes[opinion])] if votes else texts[0]
+
+
+def _attempt(agent: Agent, env: Env, texts: Sequence[str], *, resolve: bool) -> Attempt:
+    """Carry out one candidate on a copy of `env`; runs in any thread."""
+    own = env.copy()
+    outcome = agent.act(own, most_said(agent, own, texts))
+    return Attempt(
+        env=own,
+        local=float(outcome.local),
+        team=float(own.team_reward()),
+        reason=outcome.reason,
+        success=own.success(),
+        solved=resolve and own.solved(),
+    )
+
+
+def _reward(what: str, attempt: Attempt, settings: RolloutSettings) -> Reward:
+    total = settings.reward_alpha * attempt.team + attempt.local
+    if not math.isfinite(total):
+        raise RolloutError(
+            f"{what}: its reward is not finite: local = {attempt.local}, team = {attempt.team}"
+        )
+    return Reward(attempt.local, attempt.team, total, attempt.reason)
+
+
+def _choose(totals: dict[int, float], seat: Seat, turn: int) -> int | None:
+    """The candidate that goes on: of those with a reward the best, ties by the seed, or else the first."""
+    if not totals:
+        return None
+    if not seat.settings.greedy:
+        return min(totals)
+    best = max(totals.values())
+    equal = [candidate for candidate, total in totals.items() if total == best]
+    return random.Random(seat.seed(turn, "choice")).choice(equal)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pettingllms.config.homes import LORA_RANKS
 from pettingllms.errors import RolloutError
+from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
+from pettingllms.rollout.merged import merged_weights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
 CPU_BLOCK_SIZE = 32
@@ -20,10 +21,11 @@ CPU_BLOCK_SIZE = 32
 class VllmEngine:
     """vLLM behind the engine protocol.
 
-    `merged`: one policy's weights at a time; the adapter is added to the base weights in fp32 and
-    they are reloaded in place when another policy or version is asked for.
-    `adapter`: the base stays; each version is an adapter of its own name, as vLLM's prefix cache is
-    keyed by that name.
+    `merged`: one policy's weights at a time; the adapter is added to the base weights in fp32 and they are
+    reloaded in place when another policy or version is asked for. Requests of other policies wait until
+    those of the policy that runs are done; of those that wait, the oldest decides who is next.
+    `adapter`: the base stays, all policies run together; each version is an adapter of its own name, as
+    vLLM's prefix cache is keyed by that name.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -31,107 +33,129 @@ class VllmEngine:
         from vllm import LLM
 
         self._settings = settings
-        self._adapters: dict[str, tuple[int, Path]] = {}
-        self._served: tuple[str, int] | None = None
+        self._merges = settings.serving == "merged"
+        self._adapters = Adapters(settings.model_folder, None if self._merges else settings.max_lora_rank)
+        self._held: dict[str, Loaded] = {}
+        """Adapters that vLLM holds."""
+        self._merged: Loaded | None = None
+        """What was added to the base weights under merged serving."""
+        self._waiting: list[tuple[int, Request]] = []
+        self._running: dict[int, str] = {}
+        self._refused: list[tuple[int, Completion]] = []
+        self._asleep = False
         self._llm: Any = LLM(**_engine_arguments(settings))
 
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Sample all requests; under merged serving, policy by policy."""
-        if self._settings.serving == "adapter":
-            return self._run(requests)
-        answers: dict[int, Completion] = {}
-        for policy in dict.fromkeys(request.policy for request in requests):
-            places = [place for place, request in enumerate(requests) if request.policy == policy]
-            self._serve(policy)
-            answers |= zip(places, self._run([requests[place] for place in places]), strict=True)
-        return [answers[place] for place in range(len(requests))]
+    def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Remember the requests; vLLM gets them when it is their policy's turn."""
+        self._waiting += requests
+
+    def collect(self) -> list[tuple[int, Completion]]:
+        """Run vLLM step by step until a request is done."""
+        self._admit()
+        done, self._refused = self._refused, []
+        while self._running and not done:
+            done = [self._finished(output) for output in self._llm.llm_engine.step()]
+        return done
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
-        """Take a new version; the old adapter is unloaded and the prefix cache emptied."""
-        if self._settings.serving == "adapter" and policy in self._adapters:
-            self._llm.llm_engine.remove_lora(self._adapter_id(policy, self._adapters[policy][0]))
-        self._adapters[policy] = (version, folder)
-        self._reset_prefix_cache()
+        """Take a new version. An engine that sleeps takes it in when it wakes."""
+        self._expect_idle("take new weights")
+        self._adapters.load(policy, version, folder)
+        if not self._asleep:
+            self._renew()
+
+    def sleep(self) -> None:
+        """Free device memory, where it is shared; the weights wait in main memory."""
+        self._expect_idle("sleep")
+        if self._settings.may_sleep and not self._asleep:
+            self._llm.sleep(level=1)
+            self._asleep = True
+
+    def wake(self) -> None:
+        """Take the memory back, and what was loaded meanwhile."""
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
+            self._renew()
 
     def close(self) -> None:
         """Dropping the engine frees its memory."""
         del self._llm
 
-    def _run(self, requests: Sequence[Request]) -> list[Completion]:
-        prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in requests]
-        parameters = [_sampling_parameters(request.sampling, request.seed) for request in requests]
-        adapters = None
-        if self._settings.serving == "adapter":
-            adapters = [self._lora_request(request.policy) for request in requests]
-        outputs = self._llm.generate(prompts, parameters, lora_request=adapters, use_tqdm=False)
-        return [
-            _completion(output.outputs[0], self._version(request.policy))
-            for output, request in zip(outputs, requests, strict=True)
-        ]
+    def _admit(self) -> None:
+        """Hand waiting requests to vLLM: all, or under merged serving those of one policy."""
+        if not self._waiting:
+            return
+        admitted = self._waiting
+        if self._merges:
+            policy = next(iter(self._running.values()), self._waiting[0][1].policy)
+            admitted = [(number, request) for number, request in self._waiting if request.policy == policy]
+            if not self._running:
+                self._serve(policy)
+        self._waiting = [one for one in self._waiting if self._merges and one[1].policy != policy]
+        for number, request in admitted:
+            self._add(number, request)
 
-    def _version(self, policy: str) -> int:
-        return self._adapters[policy][0] if policy in self._adapters else 0
+    def _add(self, number: int, request: Request) -> None:
+        from vllm.exceptions import VLLMClientError
+        from vllm.inputs import tokens_input
 
-    def _adapter_id(self, policy: str, version: int) -> int:
-        """A positive number per (policy, version); policies take turns, so ids never meet."""
-        return 1 + self._settings.policies.index(policy) + version * len(self._settings.policies)
+        try:
+            self._llm.llm_engine.add_request(
+                str(number),
+                tokens_input(list(request.prompt_ids)),
+                _sampling_parameters(request.sampling, request.seed),
+                lora_request=None if self._merges else self._lora_request(request.policy),
+            )
+        except (ValueError, VLLMClientError) as refusal:
+            version = self._adapters.version(request.policy)
+            self._refused.append((number, Completion((), (), FinishReason.FAILED, version, str(refusal))))
+        else:
+            self._running[number] = request.policy
+
+    def _finished(self, output: Any) -> tuple[int, Completion]:
+        number = int(output.request_id)
+        return number, _completion(output.outputs[0], self._adapters.version(self._running.pop(number)))
 
     def _lora_request(self, policy: str) -> Any:
         from vllm.lora.request import LoRARequest
 
-        if policy not in self._adapters:
+        if policy not in self._adapters.newest:
             return None
-        version, folder = self._adapters[policy]
-        return LoRARequest(f"{policy}@{version}", self._adapter_id(policy, version), str(folder))
+        adapter = self._adapters.newest[policy]
+        return LoRARequest(f"{policy}@{adapter.version}", 1 + adapter.number, str(adapter.folder))
+
+    def _renew(self) -> None:
+        """Adapter serving: exchange the adapters that are not the newest. Old weights leave no cache."""
+        core = self._llm.llm_engine
+        for policy, adapter in self._adapters.newest.items():
+            if self._merges or self._held.get(policy) == adapter:
+                continue
+            if policy in self._held:
+                core.remove_lora(1 + self._held.pop(policy).number)
+            if not core.add_lora(self._lora_request(policy)):
+                raise RolloutError(f"vLLM did not take the adapter in {adapter.folder}")
+            self._held[policy] = adapter
+        self._reset_prefix_cache()
 
     def _serve(self, policy: str) -> None:
-        """Merged serving: make `policy`'s current version the engine's weights."""
-        wanted = (policy, self._version(policy))
-        if self._served == wanted or (self._served is None and policy not in self._adapters):
+        """Merged serving: make `policy`'s newest version the engine's weights."""
+        adapter = self._adapters.newest.get(policy)
+        if self._merged == adapter:
             return
-        folder = self._adapters[policy][1] if policy in self._adapters else None
-        tensors = list(merged_weights(self._settings.model_folder, folder))
+        # Every name of the base's files is among them: those that vLLM insisted on when it started.
+        tensors = list(merged_weights(self._settings.model_folder, adapter.folder if adapter else None))
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(tensors)})
-        self._served = wanted
+        self._merged = adapter
         self._reset_prefix_cache()
 
     def _reset_prefix_cache(self) -> None:
         if not self._llm.reset_prefix_cache():
             raise RolloutError("vLLM could not empty its prefix cache: blocks are still in use")
 
-
-def merged_weights(model_folder: Path, adapter_folder: Path | None) -> Iterator[tuple[str, Any]]:
-    """Yield (name, tensor) of the base weights with the adapter added, in float32.
-
-    W' = W + (alpha / r) B A for every adapted matrix (Hu et al. 2021, arXiv:2106.09685, section 4.1).
-    Raises RolloutError when the adapter names a matrix that the base does not have.
-    """
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
-    deltas: dict[str, tuple[Any, Any]] = {}
-    scale = 0.0
-    if adapter_folder is not None:
-        settings = json.loads((adapter_folder / "adapter_config.json").read_text())
-        scale = settings["lora_alpha"] / settings["r"]
-        tensors = load_file(adapter_folder / "adapter_model.safetensors")
-        for name, tensor in tensors.items():
-            if name.endswith(".lora_A.weight"):
-                base = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
-                deltas[base] = (tensor, tensors[name.replace(".lora_A.", ".lora_B.")])
-    files = sorted(model_folder.glob("*.safetensors"))
-    if not files:
-        raise RolloutError(f"{model_folder} holds no .safetensors weights", help="convert the model first")
-    for file in files:
-        with safe_open(file, "pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 - not a mapping
-                tensor = weights.get_tensor(name)
-                if name in deltas:
-                    down, up = deltas.pop(name)
-                    tensor = tensor.float().addmm_(up.float(), down.float(), alpha=scale)
-                yield name, tensor
-    if deltas:
-        raise RolloutError(f"adapted weights that the base model does not have: {sorted(deltas)[:3]}")
+    def _expect_idle(self, purpose: str) -> None:
+        if pending := len(self._waiting) + len(self._running) + len(self._refused):
+            raise RolloutError(f"the engine cannot {purpose} while {pending} requests are pending")
 
 
 def _set_environment(settings: EngineSettings) -> None:
@@ -149,7 +173,7 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         "model": str(settings.model_folder),
         "dtype": settings.dtype,
         "seed": settings.seed % 2**31,
-        "enforce_eager": True,
+        "enforce_eager": settings.enforce_eager,
         "max_model_len": settings.max_model_len,
         "max_num_seqs": settings.max_num_seqs,
         "enable_prefix_caching": True,
@@ -164,6 +188,7 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         arguments["max_num_batched_tokens"] = max(2048, settings.max_num_seqs * settings.max_model_len)
     else:
         arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
+        arguments["enable_sleep_mode"] = settings.may_sleep
     if settings.max_num_batched_tokens is not None:
         arguments["max_num_batched_tokens"] = settings.max_num_batched_tokens
     if settings.enable_chunked_prefill is not None:
@@ -177,6 +202,7 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
 
 def _sampling_parameters(sampling: TokenSampling, seed: int) -> Any:
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
         temperature=sampling.temperature,
@@ -188,11 +214,18 @@ def _sampling_parameters(sampling: TokenSampling, seed: int) -> Any:
         seed=seed,
         logprobs=0,
         detokenize=bool(sampling.stop),
+        output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
 
 def _completion(output: Any, version: int) -> Completion:
+    """A `finish_reason` "stop" has as its `stop_reason` the stop string, or else an end token or nothing."""
+    reasons = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+    reason = reasons.get(output.finish_reason, FinishReason.FAILED)
+    if reason is FinishReason.FAILED:
+        return Completion((), (), reason, version, f"vLLM ended the request with {output.finish_reason!r}")
+    if isinstance(output.stop_reason, str):
+        reason = FinishReason.STOP_STRING
     ids = tuple(output.token_ids)
     logprobs = tuple(step[token].logprob for step, token in zip(output.logprobs, ids, strict=True))
-    reason = FinishReason.STOP if output.finish_reason == "stop" else FinishReason.LENGTH
     return Completion(ids, logprobs, reason, version)

@@ -39,18 +39,20 @@ _FOREIGN = {
 
 
 def accelerate_settings(config: ExperimentConfig) -> dict[str, Any]:
-    """The launcher's settings file: one plain process.
+    """The launcher's settings file: one plain process, or several on one machine.
 
     Flags cannot say this alone: without `--cpu` the launcher takes the distributed type and the plug-ins
     from the user's own file, and no flag turns them off.
     """
+    several = config.launch.num_processes > 1
     return {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "NO",
+        "distributed_type": "MULTI_GPU" if several else "NO",
         "mixed_precision": "no",
-        "use_cpu": config.training.device == "cpu",
+        # Where this is true the launcher starts one process whatever it is asked for.
+        "use_cpu": config.training.device == "cpu" and not several,
         "debug": False,
-        "num_processes": 1,
+        "num_processes": config.launch.num_processes,
         "num_machines": 1,
         "machine_rank": 0,
         "enable_cpu_affinity": False,
@@ -62,16 +64,23 @@ def launch_argv(config: ExperimentConfig, folder: Path, port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--config_file", str(folder / "accelerate.json")),
-        *("--num_processes", "1"),
+        *("--num_processes", str(config.launch.num_processes)),
         *("--num_machines", "1"),
         *("--machine_rank", "0"),
         *("--mixed_precision", "no"),
         *("--dynamo_backend", "no"),
         *("--main_process_port", str(port)),
         *("--num_cpu_threads_per_process", str(cpu_threads(config))),
-        *(["--cpu"] if config.training.device == "cpu" else []),
+        *_kind_of_launch(config),
         *("-m", WORKER, str(folder)),
     ]
+
+
+def _kind_of_launch(config: ExperimentConfig) -> list[str]:
+    """`--cpu` means one process; several start as if for GPUs, and a variable says that there are none."""
+    if config.launch.num_processes > 1:
+        return ["--multi_gpu"]
+    return ["--cpu"] if config.training.device == "cpu" else []
 
 
 def launch_environment(config: ExperimentConfig, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -84,7 +93,11 @@ def launch_environment(config: ExperimentConfig, inherited: Mapping[str, str]) -
         for name, value in inherited.items()
         if name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES)
     }
-    return kept | _QUIET | {"OMP_NUM_THREADS": str(cpu_threads(config))}
+    own = _QUIET | {"OMP_NUM_THREADS": str(cpu_threads(config))}
+    if config.launch.num_processes > 1 and config.training.device == "cpu":
+        # Processes of one machine speak over the loopback interface.
+        own |= {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}
+    return kept | own
 
 
 def free_port() -> int:

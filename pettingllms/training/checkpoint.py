@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,13 +25,15 @@ def checkpoint_root(run_folder: Path, setting: str) -> Path:
     return run_folder / root
 
 
-def save_checkpoint(policies: Policies, step: int, root: Path, keep: int) -> Path:
+def save_checkpoint(
+    policies: Policies, kl_coefs: Mapping[str, float], step: int, root: Path, keep: int
+) -> Path:
     """Write `root/step_000012` and remove all but the newest `keep` checkpoints; returns the folder.
 
-    It holds `adapters/<n>` in PEFT's format, `optimizer-<n>.pt` and `state.json`, which says what each
-    number stands for. `manifest.json`, written last, has the size and SHA-256 of every file. A folder of
-    that name is therefore whole. Raises CheckpointError when the disk does not take it; older
-    checkpoints stay.
+    `kl_coefs`: by policy, the weight of the KL penalty in its reward, where it has one. The folder holds
+    `adapters/<n>` in PEFT's format, `optimizer-<n>.pt` and `state.json`, which says what each number stands
+    for. `manifest.json`, written last, has the size and SHA-256 of every file. A folder of that name is
+    therefore whole. Raises CheckpointError when the disk does not take it; older checkpoints stay.
     """
     final, partial = root / f"step_{step:06d}", root / f".step_{step:06d}.partial"
     try:
@@ -41,7 +44,10 @@ def save_checkpoint(policies: Policies, step: int, root: Path, keep: int) -> Pat
             torch.save(policies.optimizers[name].state_dict(), partial / f"optimizer-{number}.pt")
         state = {
             "step": step,
-            "policies": [{"name": name, "version": policies.versions[name]} for name in policies.plans],
+            "policies": [
+                {"name": name, "version": policies.versions[name], "kl_coef": kl_coefs.get(name)}
+                for name in policies.plans
+            ],
         }
         (partial / "state.json").write_text(json.dumps(state, indent=2) + "\n")
         _seal(partial)

@@ -11,13 +11,18 @@ from pettingllms.hiding import hidden
 
 
 class EventStream:
-    """Appends one JSON object per event; each is on the disk's way when `write` returns."""
+    """Appends one JSON object per event; each is on the disk's way when `write` returns.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    `leads`: whether this is the process that speaks for the run; the others tell of errors only.
+    """
+
+    def __init__(self, path: Path, *, leads: bool = True) -> None:
+        self._path, self._leads = path, leads
 
     def write(self, event: str, **fields: Any) -> None:
         """Append an event with its fields and the time (Unix seconds)."""
+        if not self._leads and event != "error":
+            return
         shown = {key: hidden(value) if isinstance(value, str) else value for key, value in fields.items()}
         line = json.dumps({"time": time.time(), "event": event, **shown}) + "\n"
         with self._path.open("a", encoding="utf-8") as file:

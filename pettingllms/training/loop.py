@@ -4,47 +4,64 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pettingllms.advantages import ADVANTAGES
-from pettingllms.advantages.grouping import Group, agent_turn_groups
 from pettingllms.config.training import TrainingConfig
 from pettingllms.errors import Interrupted
 from pettingllms.loggers.base import Fanout
+from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.seeds import derive
-from pettingllms.rollout.tree import TreeRollout, TreeSettings
+from pettingllms.training.batch import StepBatch, step_batch
 from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
 from pettingllms.training.events import EventStream
+from pettingllms.training.penalties import KlControl, penalised
 from pettingllms.training.policies import Policies
-from pettingllms.training.records import episode_metrics, rollout_metrics, sampled_tokens, write_samples
+from pettingllms.training.ranks import Ranks
+from pettingllms.training.records import (
+    EpochMeans,
+    episode_metrics,
+    rollout_metrics,
+    sampled_tokens,
+    write_samples,
+)
 from pettingllms.training.tasks import TaskSchedule
-from pettingllms.training.update import accumulate_gradients, apply_gradients
+from pettingllms.training.update import Update
 from pettingllms.types import Episode, Split, Task
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TrainingLoop:
-    """One run of one trial. `held_out`: tasks of the validation and test split."""
+    """One run of one trial, on one of its ranks.
+
+    `held_out`: tasks of the validation and test split. `controls`: the KL weights of the policies whose
+    rewards hold one. `shares_device`: the engine sleeps while policies are updated.
+    """
 
     training: TrainingConfig
     resolve: bool
     batched_init: bool
     schedule: TaskSchedule
     held_out: dict[Split, Sequence[Task]]
-    rollout: TreeRollout
+    rollout: Rollout
     policies: Policies
+    ranks: Ranks
+    controls: dict[str, KlControl]
     loggers: Fanout
     events: EventStream
     folder: Path
+    shares_device: bool
     check: Callable[[], None]
+    _epoch: EpochMeans = field(default_factory=EpochMeans)
 
     def run(self) -> None:
         """Validate, train `total_training_steps` steps, test; a stop request leaves a checkpoint."""
         total = self.training.total_training_steps
         done = 0
+        # The engine starts from the base model: a policy that starts from an adapter is sent before all.
+        self._send([name for name, plan in self.policies.plans.items() if plan.adapter_path is not None], 0)
         try:
-            self.loggers.log({"step": 0, **self._evaluate("val", 0), **self._evaluate("test", 0)})
+            self._log({"step": 0, **self._evaluate("val", 0), **self._evaluate("test", 0)})
             for step in range(1, total + 1):
                 record = self._step(step)
                 done = step
@@ -52,8 +69,12 @@ class TrainingLoop:
                     record |= self._evaluate("val", step)
                 if step == total:
                     record |= self._evaluate("test", step)
-                self.loggers.log({"step": step, **record})
-                if step == total or (self.training.save_freq and step % self.training.save_freq == 0):
+                self._epoch.add(record)
+                if ends := self.schedule.ends_epoch(step):
+                    record |= self._epoch.close(self.schedule.epoch(step))
+                self._log({"step": step, **record})
+                every = self.training.save_freq
+                if step == total or ends or (every and step % every == 0):
                     self._save(step)
         except Interrupted:
             self._save(done)
@@ -62,53 +83,92 @@ class TrainingLoop:
     def _step(self, step: int) -> dict[str, float]:
         """One training step; a stop request before its end leaves all policies as they were."""
         clock = _Clock()
-        episodes = self._play("train", step, self.schedule.batch(step))
+        batch = self._batch(step)
         clock.lap("rollout")
-        plans = self.policies.plans
-        estimators = {name: ADVANTAGES.load(plan.algorithm.adv_estimator) for name, plan in plans.items()}
-        groups = agent_turn_groups(episodes, estimators)
-        write_samples(self.folder / "samples", "train", step, episodes, groups)
-        record = episode_metrics("train", episodes) | rollout_metrics(episodes, groups)
-        measured = self._update(step, groups)
+        if self.ranks.leads:
+            write_samples(self.folder / "samples", "train", step, batch.episodes, batch.groups)
+        record = episode_metrics("train", batch.episodes)
+        record |= rollout_metrics(batch.episodes, batch.groups, batch.played)
+        for policy, distances in batch.distances.items():
+            if distances:
+                mean = sum(distances) / len(distances)
+                self.controls[policy].follow(mean, len(batch.played))
+                record[f"train/kl_reward/{policy}"] = mean
+                record[f"train/kl_coef/{policy}"] = self.controls[policy].coef
+        if self.shares_device:
+            self.rollout.engine.sleep()
+        measured, stepped = self._update(step, batch)
         record |= {f"train/{key}/{policy}": value for (key, policy), value in measured.items()}
         clock.lap("train")
-        self._send({policy for key, policy in measured if key == "grad_norm"}, step)
+        if self.shares_device:
+            self.rollout.engine.wake()
+        self._send(stepped, step)
         clock.lap("sync")
-        record["perf/rollout_tokens_per_second"] = sampled_tokens(episodes) / clock.laps["rollout"]
+        record["perf/rollout_tokens_per_second"] = sampled_tokens(batch.episodes) / clock.laps["rollout"]
         return record | clock.record()
 
-    def _update(self, step: int, groups: Sequence[Group]) -> dict[tuple[str, str], float]:
-        """Gradients of every policy first, then all optimizer steps, so that a stop tears none apart.
+    def _batch(self, step: int) -> StepBatch:
+        """Play the tasks of `step`, and more where a policy refills its batch."""
 
-        A policy whose groups are all flat has no gradient and takes no step. Returns what was measured
-        by (metric, policy).
+        def play(
+            tasks: Sequence[tuple[int, Task]], attempt: int
+        ) -> tuple[list[Episode], dict[str, list[float]]]:
+            episodes = self._play("train", step, self.ranks.share(tasks), attempt)
+            plans = self.policies.plans.values()
+            if self.controls or any(plan.algorithm.overlong_penalty for plan in plans):
+                own, distances = penalised(episodes, self.policies, self.controls, self.check)
+            else:
+                own, distances = episodes, {}
+            shares = self.ranks.gather((own, distances))
+            gathered = [episode for share, _ in shares for episode in share]
+            gathered.sort(key=lambda episode: (episode.place, episode.branch))
+            merged = {
+                policy: [value for _, share in shares for value in share[policy]] for policy in self.controls
+            }
+            return gathered, merged
+
+        return step_batch(
+            self.schedule,
+            step,
+            play,
+            self.policies.plans,
+            self.policies.versions,
+            trained={member.name for member in self.rollout.team.members if member.trained},
+            tree=self.training.rollout_mode == "tree",
+        )
+
+    def _update(self, step: int, batch: StepBatch) -> tuple[dict[tuple[str, str], float], list[str]]:
+        """Update every policy; a stop request puts all of them back.
+
+        A policy without gradient takes no step. Returns what was measured by (metric, policy), and the
+        policies that took steps.
         """
-        members = {member.name: member for member in self.rollout.team.members if member.trained}
-        temperatures = {name: member.train.temperature for name, member in members.items()}
-        trained = [group for group in groups if group.key.agent in members]
-        by_policy = {
-            policy: [group for group in trained if group.policy == policy]
-            for policy in self.policies.plans
-            if any(group.policy == policy for group in trained)
-        }
+        before = self.policies.snapshot()
+        own = {name: batch.of_policy(name) for name in self.policies.plans}
+        own = {name: groups for name, groups in own.items() if groups}
         measured: dict[tuple[str, str], float] = {}
-        stepping = []
-        for number, (policy, own) in enumerate(by_policy.items()):
-            self.events.write("phase", step=step, phase="train", done=number, total=len(by_policy))
-            result = accumulate_gradients(self.policies, policy, own, temperatures, self.check)
-            measured |= {(key, policy): value for key, value in result.metrics().items()}
-            if result.scored_tokens:
-                stepping.append(policy)
-        for policy in stepping:
-            measured["grad_norm", policy] = apply_gradients(self.policies, policy)
-        return measured
+        stepped = []
+        try:
+            for number, (policy, groups) in enumerate(own.items()):
+                self.events.write("phase", step=step, phase="train", done=number, total=len(own))
+                seed = derive(self.training.seed, "update", step)
+                update = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check)
+                result = update.run()
+                measured |= {(key, policy): value for key, value in result.metrics.items()}
+                if result.steps:
+                    stepped.append(policy)
+        except Interrupted:
+            self.policies.restore(before)
+            raise
+        return measured, stepped
 
-    def _send(self, policies: set[str], step: int) -> None:
-        """Hand the new adapters to the engine."""
+    def _send(self, policies: Sequence[str], step: int) -> None:
+        """Hand the new adapters to the engine; each rank writes for its own, whose disk it may not share."""
         self.events.write("phase", step=step, phase="sync", done=0, total=1)
-        for policy in sorted(policies):
+        for policy in policies:
             version = self.policies.versions[policy]
-            target = self.folder / "engine" / f"{list(self.policies.plans).index(policy)}-{version}"
+            number = list(self.policies.plans).index(policy)
+            target = self.folder / "engine" / f"rank{self.ranks.rank}-policy{number}-{version}"
             self.policies.export(policy, target)
             self.rollout.engine.load_policy(policy, version, target)
 
@@ -119,34 +179,46 @@ class TrainingLoop:
             return {}
         begin = time.perf_counter()
         repeated = [task for task in tasks for _ in range(self.training.validate_sample_num)]
-        episodes = self._play(split, step, repeated)
-        write_samples(self.folder / "samples", split, step, episodes, [])
+        own = self._play(split, step, self.ranks.share(list(enumerate(repeated))), 0)
+        episodes = [episode for share in self.ranks.gather(own) for episode in share]
+        episodes.sort(key=lambda episode: episode.place)
+        if self.ranks.leads:
+            write_samples(self.folder / "samples", split, step, episodes, [])
         return episode_metrics(split, episodes) | {f"time/{split}": time.perf_counter() - begin}
 
-    def _play(self, split: Split, step: int, tasks: Sequence[Task]) -> list[Episode]:
+    def _play(
+        self, split: Split, step: int, tasks: Sequence[tuple[int, Task]], attempt: int
+    ) -> list[Episode]:
         training = split == "train"
-        settings = TreeSettings(
+        settings = RolloutSettings(
+            mode=self.training.rollout_mode if training else "independent",
             candidates=self.training.train_sample_num if training else 1,
             reward_alpha=self.training.reward_alpha,
             greedy=self.training.if_greedy,
             resolve=self.resolve,
             together=self.batched_init,
             evaluation=not training,
-            seed=derive(self.training.seed, split, step),
+            seed=derive(self.training.seed, split, step, attempt),
         )
         phase = "rollout" if training else split
 
-        def on_turn(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             self.events.write("phase", step=step, phase=phase, done=done, total=total)
             self.check()
 
-        on_turn(0, self.rollout.team.max_turns)
-        return self.rollout.play(tasks, settings, on_turn)
+        return self.rollout.play(tasks, settings, on_progress)
+
+    def _log(self, record: dict[str, float]) -> None:
+        if self.ranks.leads:
+            self.loggers.log(record)
 
     def _save(self, step: int) -> None:
+        if not self.ranks.leads:
+            return
         self.events.write("phase", step=step, phase="checkpoint", done=0, total=1)
         root = checkpoint_root(self.folder, self.training.model_checkpoints_dir)
-        saved = save_checkpoint(self.policies, step, root, self.training.keep_checkpoints)
+        coefs = {policy: control.coef for policy, control in self.controls.items()}
+        saved = save_checkpoint(self.policies, coefs, step, root, self.training.keep_checkpoints)
         self.events.write("checkpoint", path=str(saved))
 
 

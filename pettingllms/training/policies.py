@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RefusedError
 from pettingllms.losses.logprobs import chosen_logprobs
 from pettingllms.rollout.seeds import derive
+from pettingllms.training.adapters import Recomputation, Switch, load_adapter, refuse_embedding_targets
 from pettingllms.training.batching import Batch, shares_prompt
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -20,8 +23,22 @@ SCALED_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Model settings that change logits after the output matrix; they are not applied here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that training changes, by policy: adapter parameters, optimizer state, number of updates."""
+
+    parameters: dict[str, list[Tensor]]
+    optimizers: dict[str, dict[str, Any]]
+    versions: dict[str, int]
+
+
 class Policies:
-    """All policies of one base model. Parameters of a policy are known by name, never by `requires_grad`."""
+    """All policies of one base model. Parameters of a policy are known by name, never by `requires_grad`.
+
+    The model is in evaluation mode at all times: scoring and training run the same path, with nothing
+    random in it. Base weights have the plans' `model_dtype`, adapters are float32.
+    Raises RefusedError for a model or a plan that cannot be trained as asked.
+    """
 
     def __init__(
         self,
@@ -32,47 +49,34 @@ class Policies:
         trust_remote_code: bool,
         seed: int,
     ) -> None:
-        from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM
-
         self.plans = {plan.name: plan for plan in plans}
         self.device = device
-        dtype = DTYPES[next(iter(self.plans.values())).model_dtype]
-        base = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
-        )
-        for setting in SCALED_HEADS:
-            if getattr(base.config, setting, None) not in (None, 1, 1.0):
-                raise RefusedError(
-                    f"the model in {folder} sets {setting}, which is not available in this version",
-                    help="use a model whose logits are the plain product of hidden state and output matrix",
-                )
+        base = _load_base(folder, _dtype(self.plans, folder), trust_remote_code)
         self.shared_prompt = shares_prompt(base.config)
         # Adapter names go into module paths: a policy may be called anything, a path component may not.
         self._adapters = {name: f"policy{number}" for number, name in enumerate(self.plans)}
-        self._model: Any = None
+        self._references: dict[str, str | None] = dict.fromkeys(self.plans)
+        self._model = base
         for name, plan in self.plans.items():
+            refuse_embedding_targets(base, plan)
             torch.manual_seed(derive(seed, "adapter", name))
-            config = LoraConfig(
-                r=plan.lora_rank,
-                lora_alpha=plan.lora_alpha,
-                target_modules=plan.target_modules,
-                lora_dropout=0.0,
-                task_type="CAUSAL_LM",
-            )
-            if self._model is None:
-                self._model = get_peft_model(base, config, adapter_name=self._adapters[name])
-            else:
-                self._model.add_adapter(self._adapters[name], config)
-        # Scoring and training run the same path: nothing random, nothing that depends on the mode.
+            self._model = _with_adapter(self._model, self._adapters[name], plan)
+            if plan.adapter_path is not None:
+                load_adapter(self._model, self._adapters[name], plan)
+                start = self._references[name] = f"{self._adapters[name]}_start"
+                self._model = _with_adapter(self._model, start, plan)
+                load_adapter(self._model, start, plan)
         self._model.eval().to(device)
+        self._switch = Switch(self._model, [one for name in self.plans for one in self.parameters(name)])
+        recomputed = any(plan.gradient_checkpointing for plan in self.plans.values())
+        self._recomputation = Recomputation(base, self._switch) if recomputed else None
         self.versions = dict.fromkeys(self.plans, 0)
         self.optimizers = {
             name: torch.optim.AdamW(
                 self.parameters(name),
                 lr=plan.actor.optim.lr,
                 weight_decay=plan.actor.optim.weight_decay,
-                betas=(0.9, 0.999),
+                betas=(plan.actor.optim.betas[0], plan.actor.optim.betas[1]),
             )
             for name, plan in self.plans.items()
         }
@@ -82,22 +86,23 @@ class Policies:
         mark = f".{self._adapters[policy]}."
         return [parameter for name, parameter in self._model.named_parameters() if mark in name]
 
-    def logprobs(self, policy: str, batch: Batch, temperature_N: Tensor) -> Tensor:
-        """Log-probabilities [N] of `batch.chosen_N` under `policy`, in nats, with gradient."""
-        self._model.set_adapter(self._adapters[policy])
-        causal = self._model.base_model.model
-        hidden = causal.base_model(
-            input_ids=batch.input_BT,
-            position_ids=batch.position_BT,
-            attention_mask=batch.mask,
-            use_cache=False,
-        ).last_hidden_state
-        # Siblings share the position that predicts their first token; index_select adds their gradients in
-        # a fixed order.
-        scored_NH = hidden.flatten(0, 1).index_select(0, batch.scored_N)
-        return chosen_logprobs(
-            scored_NH, causal.get_output_embeddings().weight, batch.chosen_N, temperature_N
-        )
+    def score(
+        self, policy: str, batch: Batch, *, reference: bool = False, entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities [N] of `batch.chosen_N` under `policy` in nats, and entropies [N] if asked.
+
+        Both are float32, of the distribution that `batch.sampling` draws from, with gradient unless the
+        caller switched it off. `reference`: under the policy as it started, without gradient: the base model,
+        or the trained adapter that the plan names.
+        """
+        if reference:
+            with torch.no_grad(), self._switch.using(self._references[policy]):
+                return self._logprobs(batch, entropy)
+        # It stays switched on, so that a backward pass does not have to switch for every layer.
+        self._switch.to(self._adapters[policy])
+        if self._recomputation is not None:
+            self._recomputation.on = self.plans[policy].gradient_checkpointing
+        return self._logprobs(batch, entropy)
 
     def export(self, policy: str, folder: Path) -> None:
         """Write the adapter in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`."""
@@ -106,9 +111,97 @@ class Policies:
 
         adapter = self._adapters[policy]
         folder.mkdir(parents=True, exist_ok=True)
-        state = get_peft_model_state_dict(self._model, adapter_name=adapter)
+        state = get_peft_model_state_dict(self._model, adapter_name=adapter, save_embedding_layers=False)
         save_file(
             {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
             folder / "adapter_model.safetensors",
         )
         self._model.peft_config[adapter].save_pretrained(folder)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all that training changes."""
+        return Snapshot(
+            {name: [one.detach().clone() for one in self.parameters(name)] for name in self.plans},
+            {name: deepcopy(optimizer.state_dict()) for name, optimizer in self.optimizers.items()},
+            dict(self.versions),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring back what `snapshot` holds, bit for bit, and drop all gradients."""
+        with torch.no_grad():
+            for name, copies in snapshot.parameters.items():
+                for parameter, copy in zip(self.parameters(name), copies, strict=True):
+                    parameter.copy_(copy)
+        for name, state in snapshot.optimizers.items():
+            self.optimizers[name].zero_grad(set_to_none=True)
+            self.optimizers[name].load_state_dict(deepcopy(state))
+        self.versions.update(snapshot.versions)
+
+    def _logprobs(self, batch: Batch, entropy: bool) -> tuple[Tensor, Tensor | None]:
+        head_VH = self._model.base_model.model.get_output_embeddings().weight
+        return chosen_logprobs(
+            self._scored_hidden(batch), head_VH, batch.chosen_N, batch.sampling, entropy=entropy
+        )
+
+    def _scored_hidden(self, batch: Batch) -> Tensor:
+        """Last hidden states [N, H] at the positions that predict the sampled tokens."""
+        hidden_BTH: Tensor = self._model.base_model.model.base_model(
+            input_ids=batch.input_BT,
+            position_ids=batch.position_BT,
+            attention_mask=batch.mask,
+            use_cache=False,
+        ).last_hidden_state
+        # Siblings share the position that predicts their first token; their gradients are added there.
+        return hidden_BTH.flatten(0, 1).index_select(0, batch.scored_N)
+
+
+def _dtype(plans: dict[str, PolicyPlan], folder: Path) -> torch.dtype:
+    first, *others = plans.values()
+    for other in others:
+        if other.model_dtype != first.model_dtype:
+            raise RefusedError(
+                f"policies {first.name!r} ({first.model_dtype}) and {other.name!r} ({other.model_dtype}) "
+                f"share the base weights in {folder}, which have one model_dtype",
+                help="give both the same actor_rollout_ref.actor.fsdp_config.model_dtype",
+            )
+    return DTYPES[first.model_dtype]
+
+
+def _load_base(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
+    )
+    scaled = [name for name in SCALED_HEADS if getattr(base.config, name, None) not in (None, 1, 1.0)]
+    if getattr(base.get_output_embeddings(), "bias", None) is not None:
+        scaled.append("a bias of the output matrix")
+    if scaled:
+        raise RefusedError(
+            f"the model in {folder} sets {', '.join(scaled)}, which is not available in this version",
+            help="use a model whose logits are the plain product of hidden state and output matrix",
+        )
+    return base
+
+
+def _with_adapter(model: Any, adapter: str, plan: PolicyPlan) -> Any:
+    """`model`, a base model or a PEFT model, as a PEFT model with a fresh `adapter`, the identity."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    config = LoraConfig(
+        r=plan.lora_rank,
+        lora_alpha=plan.lora_alpha,
+        target_modules=plan.target_modules,
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        if not isinstance(model, PeftModel):
+            return get_peft_model(model, config, adapter_name=adapter)
+        model.add_adapter(adapter, config)
+    except ValueError as cause:
+        raise RefusedError(
+            f"policy {plan.name!r}: no adapter can be made: {cause}",
+            help='target_modules: "all-linear", or names of layers of this model',
+        ) from cause
+    return model

@@ -3,39 +3,82 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pettingllms.advantages.grouping import Group
-from pettingllms.types import Episode, FinishReason, Split, Turn
+from pettingllms.types import Episode, FinishReason, Group, Sample, Scored, Split, Turn
 
 
 def episode_metrics(split: Split, episodes: Sequence[Episode]) -> dict[str, float]:
     """Success rate over all candidates of the last turn, and mean reward per agent over all its samples.
 
-    Without branching the last turn has one candidate, and its success is the episode's.
+    Without branching the last turn has one candidate, and its success is the episode's. A sample without a
+    reward counts as no success, and in no mean reward.
     """
-    last = [sample.success for episode in episodes for sample in episode.turns[-1].samples]
-    metrics = {f"{split}/success_rate": fmean(last)}
+    metrics = {f"{split}/success_rate": fmean(value for one in episodes for value in _successes(one))}
     for agent, turns in _by_agent(episodes).items():
-        rewards = [sample.reward.total for turn in turns for sample in turn.samples]
-        metrics[f"{split}/reward/{agent}"] = fmean(rewards)
+        rewards = [
+            sample.reward.total for turn in turns for sample in turn.samples if sample.reward is not None
+        ]
+        if rewards:
+            metrics[f"{split}/reward/{agent}"] = fmean(rewards)
+    for name in ("failed_generations", "failed_actions"):
+        if count := sum(episode.metrics[name] for episode in episodes):
+            metrics[f"{split}/{name}"] = count
     return metrics
 
 
-def rollout_metrics(episodes: Sequence[Episode], groups: Sequence[Group]) -> dict[str, float]:
+def _successes(episode: Episode) -> list[bool]:
+    last = episode.turns[-1] if episode.turns else None
+    # An episode may end without a turn of its own: all skipped, or nothing could be generated.
+    if last is None or last.chosen is None:
+        return [episode.success]
+    return [sample.success for sample in last.samples]
+
+
+def rollout_metrics(
+    episodes: Sequence[Episode], groups: Sequence[Group], played: Set[int]
+) -> dict[str, float]:
     """What training rollouts have beside success and rewards: flat groups, cut-off texts, token counts."""
-    metrics: dict[str, float] = {"train/tokens": sampled_tokens(episodes)}
+    metrics: dict[str, float] = {"train/tokens": sampled_tokens(episodes), "train/tasks": len(played)}
     for agent, turns in _by_agent(episodes).items():
         samples = [sample for turn in turns for sample in turn.samples]
-        flat = [group.flat for group in groups if group.key.agent == agent]
         cut = [sample.completion.finish_reason is FinishReason.LENGTH for sample in samples]
-        metrics[f"train/zero_variance/{agent}"] = fmean(flat)
         metrics[f"train/truncated/{agent}"] = fmean(cut)
-    metrics["train/cut_prompts"] = sum(episode.metrics["cut_prompts"] for episode in episodes)
+        metrics[f"train/response_length/{agent}"] = fmean(
+            len(sample.completion.token_ids) for sample in samples
+        )
+        own = [group for group in groups if group.key.agent == agent]
+        if own:
+            members = [member for group in own for member in group.members]
+            metrics[f"train/zero_variance/{agent}"] = fmean(group.flat for group in own)
+            metrics[f"train/group_size/{agent}"] = fmean(len(group.rewards) for group in own)
+            metrics[f"train/dropped/{agent}"] = fmean(member.dropped is not None for member in members)
+    for name in ("cut_prompts", "skipped_turns"):
+        metrics[f"train/{name}"] = sum(episode.metrics[name] for episode in episodes)
     return metrics
+
+
+class EpochMeans:
+    """Means of an epoch's training records: success and rewards."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, record: Mapping[str, float]) -> None:
+        """Take in the record of one step."""
+        for name, value in record.items():
+            if name == "train/success_rate" or name.startswith("train/reward/"):
+                self._values.setdefault(name.replace("train/", "epoch/"), []).append(value)
+
+    def close(self, epoch: int) -> dict[str, float]:
+        """What was taken in since the last close, as the means of `epoch`."""
+        means = {"epoch": float(epoch)} | {name: fmean(values) for name, values in self._values.items()}
+        self._values.clear()
+        return means
 
 
 def sampled_tokens(episodes: Iterable[Episode]) -> int:
@@ -53,23 +96,23 @@ def write_samples(
 ) -> None:
     """Write every episode to `samples/<split>-<step>.jsonl`, one per line; `groups` bring the advantages."""
     folder.mkdir(exist_ok=True)
-    advantages = iter(groups)
+    scored = {id(member.sample): member for group in groups for member in group.members}
     with (folder / f"{split}-{step:06d}.jsonl").open("w", encoding="utf-8") as file:
         for episode in episodes:
-            turns = [_turn_record(turn, next(advantages, None)) for turn in episode.turns]
             record = {
                 "task": episode.task.id,
                 "split": split,
                 "step": step,
+                "place": episode.place,
+                "branch": episode.branch,
                 "success": episode.success,
                 "stop_reason": episode.stop_reason,
-                "turns": turns,
+                "turns": [_turn_record(turn, scored) for turn in episode.turns],
             }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _turn_record(turn: Turn, group: Group | None) -> dict[str, Any]:
-    samples = group.samples if group else turn.samples
+def _turn_record(turn: Turn, scored: Mapping[int, Scored]) -> dict[str, Any]:
     return {
         "turn": turn.index,
         "agent": turn.agent,
@@ -77,23 +120,30 @@ def _turn_record(turn: Turn, group: Group | None) -> dict[str, Any]:
         "prompt": turn.prompt_text,
         "prompt_ids": turn.prompt_ids,
         "chosen": turn.chosen,
-        "samples": [
-            {
-                "text": sample.text,
-                "token_ids": sample.completion.token_ids,
-                "logprobs": sample.completion.logprobs,
-                "finish_reason": sample.completion.finish_reason,
-                "version": sample.completion.version,
-                "seed": sample.seed,
-                "reward": sample.reward.total,
-                "local": sample.reward.local,
-                "team": sample.reward.team,
-                "reason": sample.reward.reason,
-                "success": sample.success,
-                "advantage": sample.advantage,
-            }
-            for sample in samples
-        ],
+        "samples": [_sample_record(sample, scored.get(id(sample))) for sample in turn.samples],
+    }
+
+
+def _sample_record(sample: Sample, scored: Scored | None) -> dict[str, Any]:
+    reward = sample.reward
+    return {
+        "candidate": sample.candidate,
+        "text": sample.text,
+        "token_ids": sample.completion.token_ids,
+        # JSON has no word for what is no number.
+        "logprobs": [value if math.isfinite(value) else None for value in sample.completion.logprobs],
+        "finish_reason": sample.completion.finish_reason,
+        "error": sample.completion.error,
+        "version": sample.completion.version,
+        "seed": sample.seed,
+        "reward": reward and reward.total,
+        "local": reward and reward.local,
+        "team": reward and reward.team,
+        "penalty": reward and reward.penalty,
+        "reason": reward and reward.reason,
+        "success": sample.success,
+        "advantage": scored and scored.advantage,
+        "dropped": scored.dropped if scored else sample.masked,
     }
 
 

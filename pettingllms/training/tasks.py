@@ -44,3 +44,18 @@ class TaskSchedule:
         random.Random(f"tasks/{self.seed}/{epoch}").shuffle(order)
         begin = within // self.resample_freq * self.batch_size
         return order[begin : begin + self.batch_size]
+
+    def more(self, step: int, attempt: int) -> list[Task]:
+        """Tasks that `step` has not played yet: those of its `attempt` 1, 2, …; fewer where none are left."""
+        first = {task.id for task in self.batch(step)}
+        others = [task for task in self.tasks if task.id not in first]
+        random.Random(f"more/{self.seed}/{step}").shuffle(others)
+        return others[(attempt - 1) * self.batch_size : attempt * self.batch_size]
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether the tasks are reshuffled after `step`."""
+        return step % self.steps_per_epoch == 0
+
+    def epoch(self, step: int) -> int:
+        """The epoch of `step`, from 0."""
+        return (step - 1) // self.steps_per_epoch

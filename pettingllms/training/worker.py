@@ -21,12 +21,13 @@ from pettingllms.envs import ENVS
 from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError
 from pettingllms.hiding import guard_output
 from pettingllms.loggers import build_loggers
+from pettingllms.loggers.base import Fanout
 from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.engine_process import EngineProcess
+from pettingllms.rollout.play import Rollout
 from pettingllms.rollout.team import build_team
-from pettingllms.rollout.tree import TreeRollout
 from pettingllms.training.events import EventStream
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
@@ -42,7 +43,7 @@ def main(folder: Path) -> int:
     """Run the trial in `folder`; every failure becomes an `error` event and an exit status."""
     end_with_parent()
     stop = StopFlag()
-    events = EventStream(folder / "events.jsonl")
+    events = EventStream(folder / "events.jsonl", leads=_rank() == 0)
     try:
         run_trial(folder, events, stop)
     except Interrupted as stopped:
@@ -68,11 +69,17 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     model = local_folder(next(iter(plans.values())).path, events.status)
     events.status("starting the engine and loading the model")
     settings = engine_settings(config, plans, model)
-    with closing(EngineProcess(settings, folder / "engine.log", stop.check)) as engine:
+    log = folder / (f"engine-{_rank()}.log" if _rank() else "engine.log")
+    with closing(EngineProcess(settings, log, stop.check)) as engine:
         loop = _build_loop(config, plans, model, engine, folder, events, stop)
         with closing(loop.loggers):
             engine.wait_ready()
             loop.run()
+
+
+def _rank() -> int:
+    """The number of this process among those of the run, as the launcher tells it."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], model: Path) -> EngineSettings:
@@ -104,6 +111,8 @@ def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], mode
         replies=tuple(rollout.engine_kwargs.scripted.replies),
         max_num_batched_tokens=rollout.max_num_batched_tokens,
         enable_chunked_prefill=rollout.enable_chunked_prefill,
+        enforce_eager=first.enforce_eager,
+        may_sleep=config.training.device == "cuda" and rollout.free_cache_engine,
     )
 
 
@@ -132,14 +141,21 @@ def _build_loop(
 
     from pettingllms.models.tokenizer import ChatTokenizer
     from pettingllms.training.loop import TrainingLoop
+    from pettingllms.training.penalties import KlControl
     from pettingllms.training.policies import Policies
+    from pettingllms.training.ranks import Ranks
 
     training, threads = config.training, cpu_threads(config)
-    state = PartialState(cpu=training.device == "cpu")
-    if state.num_processes != 1:
-        raise RefusedError(f"the worker runs on {state.num_processes} ranks; this version trains on one")
+    on_cpu = training.device == "cpu"
+    state = PartialState(cpu=on_cpu)
+    if state.num_processes != config.launch.num_processes:
+        raise RefusedError(
+            f"launch.num_processes = {config.launch.num_processes}, and the worker runs as one of "
+            f"{state.num_processes}",
+            help="start it with `pettingllms train`, which starts as many",
+        )
     torch.set_num_threads(threads)
-    if training.device == "cpu":
+    if on_cpu:
         # Same seed, same numbers: an operation that could not promise that raises.
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
@@ -147,11 +163,17 @@ def _build_loop(
     options = env.Options(**config.env.options)
     tasks = split_tasks(config)
     team = build_team(
-        config.agent_policy_configs, config.multi_agent_interaction, plans, config.env.max_turns
+        config.agent_policy_configs,
+        config.multi_agent_interaction,
+        plans,
+        config.env.max_turns,
+        config.env.turn_unit,
     )
     trust = config.resource.trust_remote_code
     policies = Policies(plans.values(), model, state.device, trust_remote_code=trust, seed=training.seed)
     tokenizer = ChatTokenizer(model, trust)
+    ranks = Ranks.joined()
+    settings = engine_settings(config, plans, model)
     return TrainingLoop(
         training=training,
         resolve=config.env.resolve,
@@ -164,11 +186,29 @@ def _build_loop(
             training.seed,
         ),
         held_out={"val": tasks["val"], "test": tasks["test"]},
-        rollout=TreeRollout(team, engine, tokenizer, lambda task: env(task, options), threads),
+        rollout=Rollout(
+            team,
+            engine,
+            tokenizer,
+            lambda task: env(task, options),
+            threads,
+            # Merged weights are those of one policy at a time; and on the CPU the same numbers are promised
+            # again, which batches that depend on who answers first would not give.
+            phases=on_cpu or settings.serving == "merged",
+        ),
         policies=policies,
-        loggers=build_loggers(training, folder, events.warning),
+        ranks=ranks,
+        controls={
+            name: KlControl(plan.algorithm.kl_ctrl)
+            for name, plan in plans.items()
+            if plan.algorithm.use_kl_in_reward
+        },
+        loggers=build_loggers(training, folder, events.warning)
+        if ranks.leads
+        else Fanout({}, events.warning),
         events=events,
         folder=folder,
+        shares_device=settings.may_sleep,
         check=stop.check,
     )
 

@@ -115,11 +115,10 @@ def test_a_tree_of_the_schema_is_left_as_it_is():
     assert typed().findings == []
 
 
-ACTOR_KEYS = "strategy, checkpoint, optim.num_cycles"
+ACTOR_KEYS = "strategy, checkpoint, optim.optimizer_impl"
 ACTOR_REASONS = (
-    "strategy: memory and speed, not results, depend on it; "
-    "checkpoint: a checkpoint holds everything that a run needs; "
-    "optim.num_cycles: read by a cosine schedule only"
+    "strategy, optim.optimizer_impl: memory and speed, not results, depend on it; "
+    "checkpoint: a checkpoint holds everything that a run needs"
 )
 
 
@@ -127,7 +126,7 @@ def test_keys_without_effect_are_told_of_once_for_each_section():
     changes = {
         ".".join((*OURS, "actor", "strategy")): "fsdp",
         ".".join((*OURS, "actor", "checkpoint")): {"contents": ["model", "extra"], "more": {"a": 1, "b": 2}},
-        ".".join((*OURS, "actor", "optim")): {"lr": 1e-5, "num_cycles": 0.5},
+        ".".join((*OURS, "actor", "optim")): {"lr": 1e-5, "optimizer_impl": "torch.optim"},
         ".".join((*OURS, "ref")): {"strategy": "fsdp", "fsdp_config": {"param_offload": False}},
         ".".join((*PPO, "critic")): {"enable": False, "optim": {"lr": 1e-5}},
         "training.num_workers": 180,
@@ -142,9 +141,9 @@ def test_keys_without_effect_are_told_of_once_for_each_section():
             f"[{below}.actor_rollout_ref.actor]: 5 keys have no effect here: {ACTOR_KEYS}",
             ACTOR_REASONS,
         ),
-        (*OURS, "ref"): (
+        (*OURS, "ref", "strategy"): (
             f"[{below}.actor_rollout_ref.ref]: 2 keys have no effect here: strategy, fsdp_config",
-            "no reference policy is kept",
+            "memory and speed, not results, depend on how the reference policy is computed",
         ),
         (*PPO, "critic", "enable"): (
             f"[{below}.critic]: 2 keys have no effect here: enable, optim",
@@ -182,34 +181,32 @@ def test_a_misspelt_key_beside_keys_of_verl_is_unknown():
 
 
 ASKED = [
-    ("actor.use_kl_loss", True, False),
-    ("actor.entropy_coeff", 0.01, 0),
-    ("actor.entropy_coeff", 0.01, 0.0),
-    ("actor.loss_agg_mode", "seq-mean-token-sum", "token-mean"),
-    ("actor.ppo_epochs", 2, 1),
-    ("actor.clip_ratio_c", 3.0, None),
     ("actor.policy_loss.loss_mode", "gspo", "vanilla"),
-    ("actor.grad_norm_threshold", 1.0, 1e5),
-    ("actor.optim.lr_warmup_steps", 10, -1),
-    ("actor.optim.lr_warmup_steps", 10, 0),
-    ("actor.optim.lr_warmup_steps_ratio", 0.1, 0.0),
-    ("actor.optim.warmup_style", "cosine", "constant"),
-    ("actor.optim.lr_scheduler_type", "cosine", "constant"),
-    ("actor.optim.betas", [0.9, 0.95], [0.9, 0.999]),
-    ("rollout.top_p", 0.9, 1),
-    ("rollout.top_k", 20, -1),
-    ("rollout.top_k", 20, 0),
+    ("actor.tis_imp_ratio_cap", 2.0, -1),
+    ("actor.tis_imp_ratio_cap", 2.0, 0.0),
+    ("actor.use_dynamic_mini_batch", True, False),
+    ("actor.optim.optimizer", "SGD", "AdamW"),
+    ("actor.optim.override_optimizer_config", {"eps": 1e-6}, None),
+    ("ref.model", {"path": "org/other"}, None),
+    ("rollout.repetition_penalty", 1.1, 1.0),
     ("rollout.do_sample", False, True),
     ("rollout.ignore_eos", True, False),
     ("rollout.multi_turn.enable", True, False),
     ("rollout.engine_kwargs.vllm.enforce_eager", True, None),
     ("rollout.data_parallel_size", 2, 1),
     ("model.override_config", {"attn_implementation": "eager"}, {}),
-    ("..algorithm.norm_adv_by_std_in_grpo", False, True),
-    ("..algorithm.use_kl_in_reward", True, False),
-    ("..algorithm.mask_truncated_samples", True, False),
+    ("..algorithm.gamma", 0.99, 1.0),
+    ("..algorithm.use_pf_ppo", True, False),
+    ("..algorithm.clip_advantages", True, False),
+    ("..algorithm.filter_groups.enable", True, False),
+    ("..algorithm.rollout_is_threshold_lower", 0.5, None),
+    ("..algorithm.rollout_is_veto_threshold", 1e-4, None),
+    ("..algorithm.rollout_correction.rollout_rs", "token", None),
+    ("..algorithm.rollout_correction.bypass_mode", True, False),
     ("..critic.enable", True, False),
     ("..reward_model.enable", True, None),
+    ("..reward_model.overlong_buffer.enable", True, False),
+    ("..reward_model.reward_kwargs.overlong_buffer_cfg.enable", True, False),
     ("..custom_reward_function.path", "mine.py", None),
     ("..trainer.rejection_sample", True, False),
     ("..trainer.resume_mode", "resume_path", "auto"),
@@ -232,6 +229,89 @@ def test_a_value_that_would_change_results_is_refused_and_an_inert_one_is_not(ke
     assert accepted.code == "PLM901"
 
 
+@pytest.mark.parametrize(
+    ("key", "asks", "instead"),
+    [
+        ("actor.tis_imp_ratio_cap", 2.0, "algorithm.rollout_is with rollout_is_threshold"),
+        ("actor.use_dynamic_mini_batch", True, "ppo_mini_batch_size"),
+        ("..algorithm.filter_groups.enable", True, 'filter_method = "dapo"'),
+        ("..algorithm.rollout_correction.rollout_rs", "token", 'algorithm.rollout_is_mode = "mask"'),
+        ("..reward_model.overlong_buffer.enable", True, "algorithm.overlong_penalty"),
+        ("..reward_model.reward_kwargs.overlong_buffer_cfg.enable", True, "algorithm.overlong_penalty"),
+        ("..trainer.rejection_sample", True, 'filter_method = "dapo"'),
+    ],
+)
+def test_what_is_refused_names_what_does_the_same_here(key, asks, instead):
+    assert instead in one_finding({below_trainer(key): asks}).help
+
+
+TAKEN = [
+    ("model.enable_gradient_checkpointing", True),
+    ("model.lora_adapter_path", "/an/adapter"),
+    ("actor.use_kl_loss", True),
+    ("actor.kl_loss_coef", 0.01),
+    ("actor.kl_loss_type", "mse"),
+    ("actor.entropy_coeff", 0.01),
+    ("actor.loss_agg_mode", "seq-mean-token-sum"),
+    ("actor.loss_scale_factor", 512),
+    ("actor.loss_scale_factor", None),
+    ("actor.ppo_epochs", 2),
+    ("actor.ppo_mini_batch_size", 16),
+    ("actor.ppo_micro_batch_size_per_gpu", 4),
+    ("actor.ppo_micro_batch_size_per_gpu", None),
+    ("actor.use_dynamic_bsz", False),
+    ("actor.shuffle", True),
+    ("actor.clip_ratio_c", 10.0),
+    ("actor.grad_norm_threshold", 1e4),
+    ("actor.optim.lr_warmup_steps", 10),
+    ("actor.optim.lr_warmup_steps", -1),
+    ("actor.optim.lr_warmup_steps_ratio", 0.1),
+    ("actor.optim.warmup_style", "cosine"),
+    ("actor.optim.min_lr_ratio", 0.3),
+    ("actor.optim.min_lr_ratio", None),
+    ("actor.optim.num_cycles", 1.5),
+    ("actor.optim.total_training_steps", -1),
+    ("actor.optim.betas", [0.9, 0.95]),
+    ("rollout.top_p", 0.9),
+    ("rollout.top_k", 20),
+    ("rollout.top_k", 0),
+    ("rollout.min_p", 0.1),
+    ("rollout.enforce_eager", True),
+    ("rollout.free_cache_engine", False),
+    ("..algorithm.norm_adv_by_std_in_grpo", False),
+    ("..algorithm.use_kl_in_reward", True),
+    ("..algorithm.kl_penalty", "low_var_kl"),
+    ("..algorithm.kl_ctrl", {"type": "adaptive", "kl_coef": 0.01, "horizon": 5000, "target_kl": 0.2}),
+    ("..algorithm.mask_truncated_samples", True),
+    ("..algorithm.rollout_is", False),
+    ("..algorithm.rollout_is_threshold", 5.0),
+    ("..algorithm.rollout_is_level", "sequence"),
+    ("..algorithm.filter_groups.max_num_gen_batches", 10),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), TAKEN)
+def test_keys_of_verl_that_are_keys_of_the_schema_take_effect(key, value):
+    path = path_of(below_trainer(key))
+    cell = typed({".".join(path): value})
+    assert cell.findings == [] and cell.config is not None
+    section = cell.config
+    for part in path:
+        section = section[part] if isinstance(section, dict) else getattr(section, part)
+    assert section == (type(section)(**value) if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(path, value) for path, row in ROWS if isinstance(row, Unset) for value in row.values],
+    ids=str,
+)
+def test_what_verl_writes_for_a_key_that_is_not_set_leaves_the_default(path, value):
+    cell = typed({".".join(path): value})
+    assert [(finding.code, finding.path) for finding in cell.findings] == [("PLM901", path)]
+    assert cell.config == typed().config
+
+
 OF_THE_ORIGINAL = [
     ("workflow_type", "graph", "turn"),
     ("agent_framework", "autogen", None),
@@ -250,7 +330,7 @@ def test_so_is_one_of_the_original(key, asks, inert):
 
 
 def test_a_value_that_is_not_known_is_not_judged():
-    path = (*OURS, "actor", "entropy_coeff")
+    path = (*PPO, "algorithm", "gamma")
     cell = type_cell(resolve_references(data({".".join(path): "${no.such}"}), {}))
     assert {finding.code for finding in cell.findings} == {"PLM901"}
 
@@ -308,7 +388,7 @@ def test_actor_of_the_trainer_belongs_below_actor_rollout_ref():
     assert finding.help == "optim.lr, clip_ratio would have an effect there"
     lr = ("optim", "lr")
     assert finding.fix.changes == (Change("move", (*PPO, "actor", *lr), to=(*OURS, "actor", *lr)),)
-    unknown = one_finding({".".join((*PPO, "actor")): {"ppo_micro_batch_size_per_gpu": 4}})
+    unknown = one_finding({".".join((*PPO, "actor")): {"ppo_micro_batch_size": 4}})
     assert (unknown.help, unknown.fix) == ("none of them would have an effect there", None)
 
 
@@ -383,6 +463,33 @@ def test_an_old_word_is_read_as_the_new_one(path, value, read):
     assert cell.config == typed({path: read}).config
 
 
+STYLE = ".".join((*OURS, "actor", "optim", "warmup_style"))
+SCHEDULER = ".".join((*OURS, "actor", "optim", "lr_scheduler_type"))
+
+
+def test_the_newer_name_of_the_schedule_is_read_as_the_older_one():
+    cell = typed({SCHEDULER: "cosine"})
+    (finding,) = cell.findings
+    assert (finding.code, finding.path) == ("PLM904", path_of(SCHEDULER))
+    assert finding.message == f"{SCHEDULER} is read as {STYLE}"
+    assert finding.fix.changes == (Change("move", path_of(SCHEDULER), to=path_of(STYLE)),)
+    assert cell.config == typed({STYLE: "cosine"}).config
+    assert get(cell.stored, path_of(STYLE)) == "cosine"
+    # As verl's own file has it since then.
+    both = typed({STYLE: None, SCHEDULER: "cosine"})
+    assert [(one.code, one.fix) for one in both.findings] == [("PLM904", None), ("PLM901", None)]
+    assert both.config == cell.config and both.stored == cell.stored
+    (finding,) = typed({STYLE: "constant", SCHEDULER: "cosine"}).findings
+    assert finding.message.endswith(f'{STYLE} = "constant" wins')
+
+
+@pytest.mark.parametrize("name", [SCHEDULER, "no_tree", "if_greedy", "env.map_size"])
+def test_a_null_under_an_old_name_sets_nothing(name):
+    cell = typed({name: None})
+    assert [(finding.code, finding.path) for finding in cell.findings] == [("PLM901", path_of(name))]
+    assert cell.config == typed().config
+
+
 def test_a_faulty_value_under_an_old_name_is_a_fault_of_the_new_key():
     cell = typed({"if_greedy": "no", "rollout_mode": "tre"})
     faults = [finding.path for finding in cell.findings if finding.code in ("PLM005", "PLM006")]
@@ -391,8 +498,11 @@ def test_a_faulty_value_under_an_old_name_is_a_fault_of_the_new_key():
 
 
 def test_what_this_version_cannot_do_is_refused_under_the_new_name():
-    cell = typed({"no_tree": True})
-    assert [f.path for f in cell.findings if f.code == "PLM007"] == [ROLLOUT_MODE]
+    cell = typed({"specialization": "model"})
+    assert [(f.code, f.message.split(" is ")[0]) for f in cell.findings] == [
+        ("PLM904", 'specialization = "model"'),
+        ("PLM007", 'specialization = "full"'),
+    ]
 
 
 def test_the_new_name_wins_where_both_are_set():
@@ -614,7 +724,7 @@ def test_everything_may_be_missing():
 
 
 def test_findings_say_on_which_other_keys_they_depend():
-    entropy, strategy = (*OURS, "actor", "entropy_coeff"), (*OURS, "actor", "strategy")
+    cap, strategy = (*OURS, "actor", "tis_imp_ratio_cap"), (*OURS, "actor", "strategy")
     untrained = ("multi_agent_interaction", "agent_untrained")
     tree = data(
         {
@@ -622,19 +732,19 @@ def test_findings_say_on_which_other_keys_they_depend():
             "project_name": "x",
             ".".join(untrained): [],
             ".".join(strategy): "fsdp",
-            ".".join(entropy): 0,
+            ".".join(cap): 0,
             ".".join((*OURS, "rollout", "mode")): "async",
             ".".join((*OURS, "rollout", "n")): "${training.train_sample_num}",
             RANK: 0,
         }
     )
-    depends = reading_depends_on(tree, {entropy})
+    depends = reading_depends_on(tree, {cap})
     assert depends[("rollout_mode",)] == {ROLLOUT_MODE}
     assert depends[ROLLOUT_MODE] == {("rollout_mode",)}
     assert depends[("project_name",)] == {("training", "project_name")}
     assert depends[untrained] == {AGENTS}
     assert depends[(*AGENTS, "agent_0", "trained")] == {untrained}
-    assert depends[strategy] == {entropy}
+    assert depends[strategy] == {cap}
     assert depends[(*OURS, "rollout", "mode")] == {(*OURS, "rollout", "n")}
     assert depends[("lora_rank",)] == {("specialization",)}
     assert strategy not in reading_depends_on(tree, ())

@@ -74,6 +74,18 @@ def test_filter_ratio_is_the_share_removed(method, ratio, expected):
     assert (written["filter_method"], written["filter_ratio"]) == expected
 
 
+@pytest.mark.parametrize("above", ["", "models.model_1.ppo_trainer_config."])
+def test_mini_batches_counted_samples(above):
+    path = f"{above}actor_rollout_ref.actor.ppo_mini_batch_size"
+    text = "".join(f"{'  ' * depth}{key}:\n" for depth, key in enumerate(path.split(".")))
+    found, data, _ = amended(text.rstrip() + " 16\n", write=True)
+    line = len(path.split("."))
+    there, here = "it is the number of samples of an optimizer step", "the number of its tasks"
+    assert found == [(line, f"{path}: in the original code {there}; here {here}")]
+    assert data == upstream(text.rstrip() + " 16\n")
+    assert notes(text.rstrip() + " null\n") == []
+
+
 def test_ratio_without_a_method_belongs_to_the_default_method():
     assert upstream("filter_ratio: 0.25\n") == {"filter_ratio": 0.75, "filter_method": "uid"}
 

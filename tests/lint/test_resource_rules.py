@@ -13,10 +13,21 @@ import pettingllms.lint.rules  # noqa: F401 - fills RULES
 from pettingllms.compose.tree import get
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import all_keys, alternatives, annotation_at, is_section
+from pettingllms.config.presets import preset_files
+from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.model_files import shape_of
 from pettingllms.lint.rule import RULES, Context, overlap
-from pettingllms.lint.rules import environment, graph, memory, references, resources, serving, training
+from pettingllms.lint.rules import (
+    environment,
+    graph,
+    memory,
+    references,
+    resources,
+    serving,
+    training,
+    undone,
+)
 
 CASES = Path(__file__).parents[1] / "cases"
 ONE_POLICY = tomllib.loads((CASES / "shared/one_policy.toml").read_text())
@@ -221,31 +232,105 @@ def memory_findings(memory, **changes):
     return found("PLM315", changes, Facts(1, memory))
 
 
-def test_memory_is_enough_from_a_certain_size_on():
-    # Weights of 494 M in bfloat16, a cache, and 8192 tokens of activations: 18.4 GiB in the other half.
-    assert len(memory_findings(36 * GIB)) == 1
-    assert memory_findings(37 * GIB) == []
+ALL_LAYERS = {f"{OURS}.model.enable_gradient_checkpointing": False}
+AWAKE = {f"{OURS}.rollout.free_cache_engine": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "too_little", "enough"),
+    [
+        # 942 MiB of weights (494 M in bfloat16), 134 MiB of adapters, 816 MiB of logits. A token needs 90,624
+        # bytes in a layer, 2 x (4 x 896 + 2 x 896 + 4 x 4864) + 4 x (6 x 896 + 4864), and 1,792 for the input
+        # of each of 24 layers: 8192 tokens are 1,044 MiB. All together are 2.87 GiB.
+        ({}, 2.86, 2.88),
+        (AWAKE, 5.72, 5.76),
+        # All 24 layers: 8192 tokens are 16.6 GiB, and all together 18.4 GiB.
+        (ALL_LAYERS, 18, 19),
+        (ALL_LAYERS | AWAKE, 36, 37),
+        # 22 sequences of 512 + 256 tokens are 2,153 MiB; all together are 3.95 GiB.
+        ({f"{OURS}.actor.use_dynamic_bsz": False, f"{OURS}.actor.ppo_micro_batch_size_per_gpu": 22}, 3.9, 4),
+    ],
+)
+def test_memory_is_enough_from_a_certain_size_on(changes, too_little, enough):
+    (message,) = memory_findings(int(too_little * GIB), **changes)
+    assert message.startswith("CUDA out of memory is likely in the trainer: ")
+    asleep = f"{too_little:.1f} GiB, while the engine sleeps"
+    assert message.endswith(" beside the engine" if AWAKE.items() <= changes.items() else asleep)
+    assert memory_findings(int(enough * GIB), **changes) == []
+
+
+def test_weights_of_the_trainer_stay_beside_an_engine_that_only_sleeps_during_updates():
+    # 1,076 MiB of weights and adapters, and the engine's 942 + 9 MiB fit into neither half.
+    changes = {f"{OURS}.rollout.gpu_memory_utilization": 0.8}
+    (message,) = memory_findings(4 * GIB, **changes)
+    assert message.endswith(" = 1.1 GiB > (1 - 0.8) x 4.0 GiB = 819.2 MiB beside the engine")
+    assert "activations" not in message
+    assert memory_findings(6 * GIB, **changes) == []
 
 
 def test_what_the_guide_advises_against_running_out_of_memory_helps():
     small = 18 * GIB
-    (message,) = memory_findings(small)
-    assert "CUDA out of memory" in message
+    (finding,) = RULES["PLM315"].check(
+        context({**GPU, **ALL_LAYERS, "base_models.policy_0.path": FOURTEEN}, Facts(1, small))
+    )
+    assert "CUDA out of memory" in finding.message
+    assert finding.help.startswith("write enable_gradient_checkpointing = true, or lower ")
     tokens = f"{OURS}.actor.ppo_max_token_len_per_gpu"
     for helpful in (
+        {f"{OURS}.model.enable_gradient_checkpointing": True},
         {tokens: 1024},
         {"training.train_batch_size": 1, "env.max_turns": 1, "training.train_sample_num": 2},
         {"training.max_prompt_length": 16, "training.max_response_length": 1},
     ):
-        assert memory_findings(small, **helpful) == []
+        assert memory_findings(small, **{**ALL_LAYERS, **helpful}) == []
     full = memory_findings(4 * GIB, **{tokens: 64, "specialization": "full"})
     assert len(full) == 1 and memory_findings(4 * GIB, **{tokens: 64}) == []
 
 
 def test_the_scripted_engine_takes_no_memory():
-    scripted = {f"{OURS}.rollout.name": "scripted"}
+    scripted = {f"{OURS}.rollout.name": "scripted", **ALL_LAYERS}
     assert memory_findings(19 * GIB, **scripted) == []
     assert "(1 - 0) x 18.0 GiB" in memory_findings(18 * GIB, **scripted)[0]
+
+
+def test_rounds_have_as_many_turns_as_agents():
+    few = {"training.train_batch_size": 1, "env.max_turns": 1, "training.train_sample_num": 2, **ALL_LAYERS}
+    # 512 + 2 x 256 tokens are 2.07 GiB of activations, those of two agents 4.15 GiB, beside 1.85 GiB.
+    assert memory_findings(5 * GIB, **few) == []
+    (message,) = memory_findings(5 * GIB, **few, **{"env.turn_unit": "round"})
+    assert "activations of 2048 tokens" in message
+
+
+def qwen3(folder):
+    """A folder with the settings of Qwen3-1.7B."""
+    settings = {
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "hidden_act": "silu",
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 40960,
+    }
+    (folder / "config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["math_L0_single_agent", "math_L1_prompt", "math_L2_lora"])
+def test_presets_fit_a_gpu_of_80_gib_at_their_lengths(name, tmp_path):
+    path, facts = preset_files()[name], Facts.assumed("gpus=8,gpu_memory=80GiB,disk=1TB")
+    words = [f"base_models.policy_0.path={qwen3(tmp_path)}"]
+    codes = {one.code for one in check_experiment(path, words, facts=facts).diagnostics}
+    assert "PLM315" not in codes and "PLM007" in codes
+    # Without gradient checkpointing micro-batches of 16384 tokens need 63 GiB for activations alone.
+    words += [f"{OURS}.model.enable_gradient_checkpointing=false", f"{OURS}.rollout.free_cache_engine=false"]
+    if name == "math_L2_lora":
+        words += [word.replace("model_0", "model_1") for word in words[1:]]
+    codes = {one.code for one in check_experiment(path, words, facts=facts).diagnostics}
+    assert "PLM315" in codes
 
 
 def test_absurd_numbers_stop_no_rule():
@@ -549,7 +634,7 @@ def test_a_rank_is_reported_where_it_comes_from():
 
 # What a rule looks at decides whether it is run again in another cell of a sweep: it must name all of it.
 
-MODULES = (environment, graph, memory, references, resources, serving, training)
+MODULES = (environment, graph, memory, references, resources, serving, training, undone)
 FULL = Facts.assumed("gpus=2,gpu_memory=4GiB,disk=100MiB", over=Facts(local=True))
 BASES = {
     "clean": {},
@@ -595,6 +680,26 @@ BASES = {
         f"{OURS}.rollout.temperature": 0.5,
         "training.max_prompt_length": 400,
         "training.sample_temperature": 0.7,
+    },
+    "much undone": {
+        f"{OURS}.actor.use_kl_loss": True,
+        f"{OURS}.actor.kl_loss_coef": 0.5,
+        f"{OURS}.actor.shuffle": True,
+        f"{OURS}.actor.ppo_mini_batch_size": 16,
+        f"{OURS}.actor.ppo_micro_batch_size_per_gpu": 4,
+        f"{OURS}.actor.loss_scale_factor": 64,
+        f"{OURS}.actor.optim.min_lr_ratio": 0.5,
+        f"{OURS}.actor.optim.lr_warmup_steps_ratio": 0.5,
+        f"{OURS}.actor.optim.total_training_steps": 64,
+        f"{OURS}.rollout.name": "hf",
+        f"{OURS}.rollout.enforce_eager": True,
+        f"{OURS}.rollout.free_cache_engine": False,
+        "models.model_0.ppo_trainer_config.filter_ratio": 0.1,
+        "models.model_0.ppo_trainer_config.algorithm.grouping": "trajectory",
+        "models.model_0.ppo_trainer_config.algorithm.kl_ctrl.horizon": 5.0,
+        "models.model_0.ppo_trainer_config.algorithm.rollout_is_threshold": 5.0,
+        "models.model_0.ppo_trainer_config.algorithm.norm_adv_by_std_in_grpo": False,
+        "launch.num_processes": 2,
     },
     "no rank": {**TWO, "base_models.policy_0.path": "other model", "agent_policy_configs.num_agents": 3},
 }

@@ -80,3 +80,15 @@ def test_a_policy_that_no_agent_uses_tells_the_engine_nothing():
         16,
     )
     assert told.policies == ("idle", "shared_model")
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_graphs_are_compiled_unless_eager(tmp_path, eager):
+    assert _engine_arguments(settings(tmp_path, enforce_eager=eager))["enforce_eager"] is eager
+
+
+def test_only_an_engine_on_a_shared_gpu_can_sleep(tmp_path):
+    assert "enable_sleep_mode" not in _engine_arguments(settings(tmp_path))
+    for shared in (True, False):
+        told = _engine_arguments(settings(tmp_path, device="cuda", may_sleep=shared))
+        assert told["enable_sleep_mode"] is shared

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pettingllms.errors import Interrupted, RolloutError
-from pettingllms.rollout.engine import EngineSettings
+from pettingllms.rollout.engine import EngineSettings, generate
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.types import Request, TokenSampling
 
@@ -31,9 +31,10 @@ def settings(model, **changes):
     return EngineSettings(**values | changes)
 
 
-@pytest.fixture
-def engine(tiny_model, tmp_path):
-    process = EngineProcess(settings(tiny_model), tmp_path / "engine.log", lambda: None)
+@pytest.fixture(scope="module")
+def engine(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine")
+    process = EngineProcess(settings(tiny_model), folder / "engine.log", lambda: None)
     process.wait_ready()
     yield process
     process.close()
@@ -50,7 +51,7 @@ def test_replies_come_back_in_order_and_by_seed(engine, tiny_model):
     from pettingllms.models.tokenizer import ChatTokenizer
 
     tokenizer = ChatTokenizer(tiny_model, trust_remote_code=False)
-    answers = engine.generate(ask(tiny_model, "What is 12 + 34?", [0, 1, 2]))
+    answers = generate(engine, ask(tiny_model, "What is 12 + 34?", [0, 1, 2]))
     assert [tokenizer.decode(answer.token_ids) for answer in answers] == ["12 + 34", "no", "12 + 34"]
     assert all(len(answer.logprobs) == len(answer.token_ids) for answer in answers)
     assert answers[0].token_ids[-1] == tokenizer.end_id
@@ -59,19 +60,38 @@ def test_replies_come_back_in_order_and_by_seed(engine, tiny_model):
 def test_error_in_the_engine_is_one_line_and_the_engine_lives(engine, tiny_model, tmp_path):
     with pytest.raises(RolloutError, match="FileNotFoundError"):
         engine.load_policy("p", 1, tmp_path / "nothing")
-    assert len(engine.generate(ask(tiny_model, "1", [0]))) == 1
+    assert len(generate(engine, ask(tiny_model, "1", [0]))) == 1
 
 
 def test_loaded_version_is_answered(engine, tiny_model, tmp_path):
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     engine.load_policy("p", 7, tmp_path)
-    assert engine.generate(ask(tiny_model, "1", [0]))[0].version == 7
+    assert generate(engine, ask(tiny_model, "1", [0]))[0].version == 7
 
 
-def test_killed_engine_is_noticed_with_its_log(engine, tiny_model):
+def test_one_way_call_that_fails_is_the_answer_to_the_next_call(engine, tiny_model):
+    engine._send(("submit", ("too", "many", "arguments")))
+    engine.submit(list(enumerate(ask(tiny_model, "1", [0]))))
+    with pytest.raises(RolloutError, match="TypeError"):
+        engine.collect()
+    # It is told once; what was sent behind it was not carried out.
+    assert engine.collect() == []
+    assert len(generate(engine, ask(tiny_model, "1", [0]))) == 1
+
+
+def test_sleep_and_wake_reach_the_engine(engine, tiny_model):
+    engine.sleep()
+    engine.wake()
+    assert len(generate(engine, ask(tiny_model, "1", [0, 1]))) == 2
+
+
+def test_killed_engine_is_noticed_with_its_log(tiny_model, tmp_path):
+    engine = EngineProcess(settings(tiny_model), tmp_path / "engine.log", lambda: None)
+    engine.wait_ready()
     os.kill(engine._child.pid, signal.SIGKILL)
     with pytest.raises(RolloutError, match="ended with status -9"):
-        engine.generate(ask(tiny_model, "1", [0]))
+        generate(engine, ask(tiny_model, "1", [0]))
+    engine.close()
 
 
 def test_engine_that_cannot_start_says_why(tiny_model, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from pettingllms.errors import RolloutError
-from pettingllms.rollout.prompts import fit_prompt
+from pettingllms.rollout.prompts import fit_prompt, text_before
 from pettingllms.types import Message
 
 
@@ -38,3 +38,9 @@ def test_middle_of_the_newest_message_is_cut_and_the_rest_stays():
 def test_prompt_without_room_for_its_task_is_an_error():
     with pytest.raises(RolloutError, match="max_prompt_length = 5"):
         fit_prompt(Bytes(), chat("abc"), 5)
+
+
+def test_agent_reads_the_text_before_the_first_stop_string():
+    assert text_before("a END b STOP c END", ("STOP", "END")) == "a "
+    assert text_before("a b", ("STOP",)) == "a b"
+    assert text_before("a b", ()) == "a b"

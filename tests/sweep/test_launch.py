@@ -88,3 +88,20 @@ def test_threads_default_to_the_usable_cores(resolved, monkeypatch):
 
 def test_a_free_port_is_a_port():
     assert 0 < launch.free_port() < 65536
+
+
+def test_two_processes_on_the_cpu_are_started_as_if_for_gpus(resolved):
+    resolved["launch"] = {"num_processes": 2, "num_cpu_threads_per_process": 1}
+    config = ExperimentConfig.model_validate(resolved)
+    command = launch.launch_argv(config, FOLDER, 4321)
+    assert "--multi_gpu" in command and "--cpu" not in command
+    assert command[command.index("--num_processes") + 1] == "2"
+    settings = launch.accelerate_settings(config)
+    assert (settings["distributed_type"], settings["num_processes"], settings["use_cpu"]) == (
+        "MULTI_GPU",
+        2,
+        False,
+    )
+    environment = launch.launch_environment(config, {"ACCELERATE_USE_CPU": "false"})
+    assert environment["ACCELERATE_USE_CPU"] == "true"
+    assert environment["GLOO_SOCKET_IFNAME"] == "lo"

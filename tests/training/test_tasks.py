@@ -38,3 +38,29 @@ def test_order_depends_on_the_seed():
 def test_batch_larger_than_the_split_is_refused():
     with pytest.raises(RefusedError, match="train_batch_size = 11"):
         TaskSchedule(TASKS, 11, 1, None, 0)
+
+
+def test_more_tasks_are_those_that_the_step_has_not_played():
+    schedule = TaskSchedule(TASKS, 4, 1, None, seed=0)
+    first = ids(schedule, 1)
+    second, third = ([task.id for task in schedule.more(1, attempt)] for attempt in (1, 2))
+    assert sorted(first + second + third) == sorted(task.id for task in TASKS)
+    assert (len(second), len(third), schedule.more(1, 3)) == (4, 2, [])
+    assert [task.id for task in schedule.more(2, 1)] != second
+
+
+def test_epochs_end_where_the_order_changes():
+    schedule = TaskSchedule(TASKS, 5, 2, None, seed=0)
+    assert [step for step in range(1, 13) if schedule.ends_epoch(step)] == [4, 8, 12]
+    assert [schedule.epoch(step) for step in (1, 4, 5, 8, 9)] == [0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(("tasks", "batch", "freq"), [(10, 3, 1), (10, 5, 2), (7, 7, 1), (9, 2, 3)])
+def test_no_task_is_repeated_or_lost_but_those_that_fill_no_batch(tasks, batch, freq):
+    schedule = TaskSchedule(TASKS[:tasks], batch, freq, None, seed=0)
+    whole = tasks // batch * batch
+    for epoch in range(2):
+        steps = range(epoch * schedule.steps_per_epoch + 1, (epoch + 1) * schedule.steps_per_epoch + 1)
+        played = [task for step in steps for task in ids(schedule, step)]
+        assert len(set(played)) == whole
+        assert all(played.count(task) == freq for task in set(played))

@@ -187,6 +187,18 @@ def sections(model=None, seen=None):
     return seen
 
 
+TRAINER = "+models.model_0.ppo_trainer_config"
+EVERYTHING = [
+    # What is read only where other keys ask for it.
+    f"{TRAINER}.filter_method=dapo",
+    f"{TRAINER}.algorithm={{ use_kl_in_reward = true, kl_ctrl.type = 'adaptive' }}",
+    f"{TRAINER}.actor_rollout_ref.actor.use_dynamic_bsz=false",
+    f"{TRAINER}.actor_rollout_ref.actor.optim.warmup_style=cosine",
+    f"{TRAINER}.actor_rollout_ref.actor.use_kl_loss=true",
+    "training.max_response_length=12",
+]
+
+
 def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch):
     from pettingllms.sweep.launch import launch_argv
 
@@ -202,7 +214,7 @@ def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch
     folder = tmp_path / "run"
     folder.mkdir()
     monkeypatch.setattr(ConfigModel, "__getattribute__", recording)
-    report = check_experiment(path)
+    report = check_experiment(path, EVERYTHING)
     assert not report.refused
     (folder / "trial.toml").write_text(trial_toml(report.experiment.stored))
     launch_argv(report.experiment.config, folder, 1)

@@ -12,6 +12,7 @@ from pettingllms.lint.rules import (
     shape,
     sweep,
     training,
+    undone,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "shape",
     "sweep",
     "training",
+    "undone",
 ]

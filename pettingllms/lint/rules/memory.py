@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -41,11 +42,13 @@ def size_in_words(count: int) -> str:
     Severity.WARNING,
     reads=[
         *("resource.nnodes", *GPU_COUNT, *RANKS, *LENGTHS, *ENGINES),
-        *("env.max_turns", "training.train_batch_size", "training.train_sample_num"),
-        *(f"{OURS}.model.target_modules", f"{OURS}.actor.fsdp_config.model_dtype"),
-        f"{OURS}.actor.ppo_max_token_len_per_gpu",
+        *("env.max_turns", "env.turn_unit", "multi_agent_interaction.turn_order"),
+        *("training.train_batch_size", "training.train_sample_num"),
+        *(f"{OURS}.model.{key}" for key in ("target_modules", "enable_gradient_checkpointing")),
+        *(f"{OURS}.actor.{key}" for key in ("fsdp_config.model_dtype", "use_dynamic_bsz")),
+        *(f"{OURS}.actor.ppo_{key}_per_gpu" for key in ("max_token_len", "micro_batch_size")),
         *(f"{OURS}.rollout.{key}" for key in ("name", "dtype", "max_model_len", "gpu_memory_utilization")),
-        f"{OURS}.rollout.tensor_model_parallel_size",
+        *(f"{OURS}.rollout.{key}" for key in ("tensor_model_parallel_size", "free_cache_engine")),
     ],
 )
 def gpu_memory(context: Context) -> Iterator[Finding]:
@@ -55,13 +58,17 @@ def gpu_memory(context: Context) -> Iterator[Finding]:
 
     - The engine takes `gpu_memory_utilization` of the memory. That holds its share of the weights, 2 bytes
       each in bfloat16, and the keys and values of one sequence of the longest length.
-    - The trainer has the rest: frozen weights, 16 bytes for each weight of an adapter (AdamW), the
-      activations of one micro-batch of `ppo_max_token_len_per_gpu` tokens, the output matrix in float32
-      and the logits of 256 positions.
+    - The trainer keeps its weights beside the engine: frozen ones, and 16 bytes for each weight of an
+      adapter (AdamW).
+    - While it updates, it also needs the activations of one micro-batch (`ppo_max_token_len_per_gpu` tokens,
+      or `ppo_micro_batch_size_per_gpu` sequences), the output matrix in float32 and the logits of 256
+      positions. For all this it has the whole memory while the engine sleeps, and the rest of it with
+      `free_cache_engine = false`. With gradient checkpointing (`enable_gradient_checkpointing`, the default
+      on CUDA) activations are those of one layer, and what goes into each of the others.
 
-    What helps: a smaller `train_batch_size` or micro-batch, a shorter `max_prompt_length` or
-    `max_response_length`, LoRA instead of full weights (`specialization = "lora"`), fewer candidates
-    (`train_sample_num`), and another share for the engine.
+    What helps: gradient checkpointing, a smaller `train_batch_size` or micro-batch, a shorter
+    `max_prompt_length` or `max_response_length`, LoRA instead of full weights (`specialization = "lora"`),
+    fewer candidates (`train_sample_num`), and another share for the engine.
     """
     config = context.config
     memory = machine_fact(context, "gpu_memory") if config.training.device == "cuda" else None
@@ -117,17 +124,31 @@ def _trainer_memory(
     # Of full weights also the gradient, of the same width, and two moments in float32.
     each = width if config.specialization == "lora" else 2 * width + 8
     adapters = _adapter_weights(config, group, shape) if config.specialization == "lora" else 0
-    tokens, worst = max((_micro_batch(config, one), number) for number, one in enumerate(group))
-    parts = {
+    needs = [(_micro_batch(config, one), _activation_bytes(config, one, shape, width)) for one in group]
+    worst = max(range(len(group)), key=lambda number: math.prod(needs[number]))
+    tokens, each_token = needs[worst]
+    kept = {
         "weights": shape.parameters * each // gpus,
         "adapters with their optimizer": adapters * ADAPTER_BYTES // gpus,
-        f"activations of {tokens} tokens": tokens * _activation_bytes(config, group[worst], shape, width),
+    }
+    parts = {
+        **kept,
+        f"activations of {tokens} tokens": tokens * each_token,
         "logits": shape.vocabulary * (shape.hidden * (width == 2) + 2 * CHUNK_POSITIONS) * 4,
     }
     share = rollout.gpu_memory_utilization if rollout.name == "vllm" else 0.0
-    left = int((1 - share) * memory)
-    need = sum(parts.values())
-    if need <= left:
+    beside = int((1 - share) * memory)
+    rest = f"(1 - {share:g}) x {size_in_words(memory)} = {size_in_words(beside)} beside the engine"
+    shared = bool(share) and rollout.free_cache_engine
+    if shared and sum(kept.values()) > beside:
+        where = context.first_set(
+            *first.rollout("gpu_memory_utilization"), ("base_models", first.base_key, "path")
+        )
+        yield Finding(where, _too_much(kept, rest), "lower gpu_memory_utilization")
+        return
+    if shared:
+        beside, rest = memory, f"{size_in_words(memory)}, while the engine sleeps"
+    if sum(parts.values()) <= beside:
         return
     where = context.first_set(
         *group[worst].below("actor_rollout_ref", "actor", "ppo_max_token_len_per_gpu"),
@@ -135,30 +156,45 @@ def _trainer_memory(
         ("training", "train_batch_size"),
         ("base_models", first.base_key, "path"),
     )
+    smaller = ["ppo_max_token_len_per_gpu", "train_batch_size", "the lengths"]
+    smaller += ["gpu_memory_utilization"] if share and not shared else []
+    help_text = f"lower {', '.join(smaller[:-1])} or {smaller[-1]}"
+    if not _checkpoints(group[worst]):
+        help_text = "write enable_gradient_checkpointing = true, or " + help_text
+    yield Finding(where, _too_much(parts, rest), help_text)
+
+
+def _too_much(parts: dict[str, int], rest: str) -> str:
+    """What is said of `parts` that need more than the `rest` of the memory, in words."""
     listed = " + ".join(f"{name} {size_in_words(size)}" for name, size in parts.items() if size)
-    message = (
-        f"CUDA out of memory is likely in the trainer: {listed} = {size_in_words(need)} > "
-        f"(1 - {share:g}) x {size_in_words(memory)} = {size_in_words(left)} beside the engine"
-    )
-    help_text = "lower ppo_max_token_len_per_gpu, train_batch_size, the lengths or gpu_memory_utilization"
-    yield Finding(where, message, help_text)
+    need = size_in_words(sum(parts.values()))
+    return f"CUDA out of memory is likely in the trainer: {listed} = {need} > {rest}"
+
+
+def _checkpoints(policy: Policy) -> bool:
+    """True where layers of a policy are computed again in the backward pass, as is the default on CUDA."""
+    return policy.ours.model.enable_gradient_checkpointing is not False
 
 
 def _micro_batch(config: ExperimentConfig, policy: Policy) -> int:
     """Tokens of the largest micro-batch: the budget, or all that a policy has in a step."""
-    training = config.training
+    training, actor = config.training, policy.ours.actor
     prompt, response = sequence_lengths(config, policy.model)
-    everything = (
-        training.train_batch_size * config.env.max_turns * (prompt + training.train_sample_num * response)
-    )
-    return min(first_set(policy.ours.actor.ppo_max_token_len_per_gpu, 8192), everything)
+    order = config.multi_agent_interaction.turn_order
+    turns = config.env.max_turns * (len(order) if config.env.turn_unit == "round" else 1)
+    everything = training.train_batch_size * turns * (prompt + training.train_sample_num * response)
+    budget = first_set(actor.ppo_max_token_len_per_gpu, 8192)
+    if not actor.use_dynamic_bsz:
+        budget = first_set(actor.ppo_micro_batch_size_per_gpu, 1) * (prompt + response)
+    return min(budget, everything)
 
 
 def _activation_bytes(config: ExperimentConfig, policy: Policy, shape: ModelShape, width: int) -> int:
     """Bytes that the backward pass needs for each token: measured ones are 3 to 17 % above these.
 
     Inputs and outputs of norms and attention, the feed-forward part, and in a layer with an adapter the
-    input once more in float32.
+    input once more in float32. With gradient checkpointing one layer has them at a time, and of the others
+    the input is kept.
     """
     queries = shape.heads * shape.head_size
     inner = (4 if shape.projections == 3 else 2) * shape.feed_forward
@@ -168,6 +204,8 @@ def _activation_bytes(config: ExperimentConfig, policy: Policy, shape: ModelShap
         layer += 4 * sum(
             wide for name, (wide, _) in shape.matrices.items() if targets == "all-linear" or name in targets
         )
+    if _checkpoints(policy):
+        return shape.layers * width * shape.hidden + layer
     return shape.layers * layer
 
 

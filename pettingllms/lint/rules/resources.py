@@ -21,6 +21,7 @@ GPU_COUNT = ("resource.n_gpus_per_node", "training.device")
 MOST_GPUS = 65
 """One more than a tensor-parallel size that help still names."""
 TENSOR_PARALLEL = f"{OURS}.rollout.tensor_model_parallel_size"
+ENGINE_NAME = f"{OURS}.rollout.name"
 
 
 def counted(number: int, noun: str) -> str:
@@ -41,21 +42,22 @@ def pool(config: ExperimentConfig) -> tuple[int, str]:
     "PLM301",
     "tensor-parallel-exceeds-pool",
     Severity.ERROR,
-    reads=[TENSOR_PARALLEL, *GPU_COUNT, *ENGINES],
+    reads=[TENSOR_PARALLEL, ENGINE_NAME, *GPU_COUNT, *ENGINES],
 )
 def tensor_parallel_exceeds_pool(context: Context) -> Iterator[Finding]:
     """`tensor_model_parallel_size` is larger than the pool of GPUs of its engine.
 
     The pool is the whole node where one engine serves all policies: LoRA policies of one base model, and
     policies that differ in their prompts only. Policies with weights of their own have an engine each,
-    and share the GPUs of the node evenly. On the CPU the size is 1.
+    and share the GPUs of the node evenly. On the CPU the size is 1. Only vLLM divides a model.
     """
     size_of_pool, formula = pool(context.config)
     cuda = context.config.training.device == "cuda"
     most = max(size_of_pool, 1) if cuda else 1
     for key, model in context.config.models.items():
-        size = model.ppo_trainer_config.actor_rollout_ref.rollout.tensor_model_parallel_size
-        if size > most:
+        rollout = model.ppo_trainer_config.actor_rollout_ref.rollout
+        size = rollout.tensor_model_parallel_size
+        if size > most and rollout.name == "vllm":
             where = ("models", key, PPO, "actor_rollout_ref", "rollout", "tensor_model_parallel_size")
             there = f"the engine's pool is {counted(size_of_pool, 'GPU')}: {formula}"
             if not cuda:
@@ -112,6 +114,24 @@ def _one_count(context: Context, where: KeyPath) -> tuple[str, Fix]:
     return f'remove it, or set resource.n_gpus_per_node and write "{reference}"', fix
 
 
+@rule(
+    "PLM325",
+    "processes-share-a-gpu",
+    Severity.ERROR,
+    reads=["launch.num_processes", "resource.nnodes", *GPU_COUNT],
+)
+def processes_share_a_gpu(context: Context) -> Iterator[Finding]:
+    """`launch.num_processes` is larger than the number of GPUs of the run.
+
+    Each process trains and samples on a GPU of its own. On the CPU their number is free.
+    """
+    config, count = context.config, context.config.launch.num_processes
+    gpus = config.resource.nnodes * gpus_per_node(config)
+    if config.training.device == "cuda" and count > max(gpus, 1):
+        message = f"{count} processes need a GPU each, and the run has {counted(gpus, 'GPU')}"
+        yield Finding(("launch", "num_processes"), message, f"write at most {max(gpus, 1)}")
+
+
 @rule("PLM303", "more-gpus-than-machine", Severity.ERROR, reads=GPU_COUNT)
 def more_gpus_than_machine(context: Context) -> Iterator[Finding]:
     """The experiment asks for more GPUs than this machine has."""
@@ -137,7 +157,12 @@ def no_gpu_here(context: Context) -> Iterator[Finding]:
         yield Finding(GPUS, message, "write n_gpus_per_node = 0")
 
 
-@rule("PLM310", "heads-not-divisible", Severity.ERROR, reads=[TENSOR_PARALLEL, "base_models.*.path", *NAMES])
+@rule(
+    "PLM310",
+    "heads-not-divisible",
+    Severity.ERROR,
+    reads=[TENSOR_PARALLEL, ENGINE_NAME, "base_models.*.path", *NAMES],
+)
 def heads_not_divisible(context: Context) -> Iterator[Finding]:
     """`tensor_model_parallel_size` does not divide the attention heads of the model.
 
@@ -147,7 +172,8 @@ def heads_not_divisible(context: Context) -> Iterator[Finding]:
     folders by their `config.json`.
     """
     for policy in policies(context.config):
-        size = policy.ours.rollout.tensor_model_parallel_size
+        divided = policy.ours.rollout.name == "vllm"
+        size = policy.ours.rollout.tensor_model_parallel_size if divided else 1
         settings = settings_at(policy.base.path) if size > 1 else None
         heads = number_at(settings, "num_attention_heads")
         if size > 1 and heads is None:

@@ -37,7 +37,7 @@ ROLLOUT = f"{OURS}.rollout"
     "PLM305",
     "exceeds-context",
     Severity.ERROR,
-    reads=[*LENGTHS, f"{ROLLOUT}.max_model_len", "base_models.*.path", *NAMES],
+    reads=[*LENGTHS, f"{ROLLOUT}.max_model_len", f"{ROLLOUT}.name", "base_models.*.path", *NAMES],
 )
 def exceeds_context(context: Context) -> Iterator[Finding]:
     """`max_prompt_length` + `max_response_length`, or `max_model_len`, is longer than the model's context.
@@ -54,7 +54,8 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
             model_is_unknown(context, path)
             continue
         prompt, response = sequence_lengths(context.config, policy.model)
-        longest = policy.ours.rollout.max_model_len
+        rollout = policy.ours.rollout
+        longest = rollout.max_model_len if rollout.name == "vllm" else None
         longer: Literal["prompt", "response"] = "prompt" if prompt >= response else "response"
         where = home_of(context, length_homes(policy, longer), max(prompt, response))
         if prompt + response > limit and where not in seen:
@@ -73,6 +74,7 @@ SHARED_BY_ENGINE: tuple[tuple[str, ...], ...] = (
     *((*ACTOR, "rollout", key) for key in ("name", "lora_serving", "dtype", "max_num_seqs")),
     *((*ACTOR, "rollout", key) for key in ("max_model_len", "max_num_batched_tokens")),
     *((*ACTOR, "rollout", key) for key in ("enable_chunked_prefill", "max_lora_rank")),
+    *((*ACTOR, "rollout", key) for key in ("free_cache_engine", "enforce_eager")),
     *((*ACTOR, "rollout", key) for key in ("tensor_model_parallel_size", "gpu_memory_utilization")),
     (*ACTOR, "rollout", "engine_kwargs"),
     (*ACTOR, "actor", "fsdp_config", "model_dtype"),
@@ -140,7 +142,7 @@ def several_base_models(context: Context) -> Iterator[Finding]:
     Severity.ERROR,
     reads=[
         *("specialization", "training.device", *RANKS, *USED),
-        *(f"{ROLLOUT}.{key}" for key in ("max_lora_rank", "lora_serving")),
+        *(f"{ROLLOUT}.{key}" for key in ("name", "max_lora_rank", "lora_serving")),
     ],
 )
 def lora_rank_limit(context: Context) -> Iterator[Finding]:
@@ -154,7 +156,8 @@ def lora_rank_limit(context: Context) -> Iterator[Finding]:
         return
     seen: set[KeyPath] = set()
     ranks = ", ".join(map(str, LORA_RANKS))
-    for policy in used_policies(context.config):
+    served = (one for one in used_policies(context.config) if one.ours.rollout.name == "vllm")
+    for policy in served:
         rank, said = lora_rank(context.config, policy.model), policy.ours.rollout.max_lora_rank
         adapters = lora_serving(context.config, policy.model) == "adapter"
         if said is not None and said not in LORA_RANKS and adapters:

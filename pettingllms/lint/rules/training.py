@@ -87,13 +87,15 @@ def no_validation_between(context: Context) -> Iterator[Finding]:
 @rule(
     "PLM312",
     "mini-batch",
-    Severity.ERROR,
+    Severity.WARNING,
     reads=["training.train_batch_size", f"{OURS}.actor.ppo_mini_batch_size"],
 )
 def mini_batch(context: Context) -> Iterator[Finding]:
     """`ppo_mini_batch_size` is larger than `train_batch_size`, or does not divide it.
 
-    The tasks of a step are cut into mini-batches of one size, with one optimizer step each.
+    The tasks of a step are cut into mini-batches of this size, with one optimizer step each. What is left
+    over is a smaller last mini-batch, whose optimizer step counts as much as that of the others; where the
+    size is larger than the batch, all of a batch is one mini-batch.
     """
     tasks = context.config.training.train_batch_size
     for key, model in context.config.models.items():
@@ -102,7 +104,12 @@ def mini_batch(context: Context) -> Iterator[Finding]:
             continue
         where = ("models", key, PPO, *ACTOR, "actor", "ppo_mini_batch_size")
         relation = "is larger than" if size > tasks else "does not divide"
-        message = f"{dotted(where)} = {size} {relation} training.train_batch_size = {tasks}"
+        meaning = (
+            "all of a batch is one mini-batch"
+            if size > tasks
+            else f"the last mini-batch has {tasks % size} tasks"
+        )
+        message = f"{dotted(where)} = {size} {relation} training.train_batch_size = {tasks}: {meaning}"
         near = _divisors_near(min(size, tasks), tasks)
         yield Finding(where, message, f"write {' or '.join(map(str, near))}")
 
@@ -139,6 +146,34 @@ def single_candidate(context: Context) -> Iterator[Finding]:
         yield Finding(("training", "train_sample_num"), message, "write at least 2; 4 to 16 are usual")
 
 
+@rule(
+    "PLM324",
+    "trajectories-in-a-tree",
+    Severity.ERROR,
+    reads=[
+        *("training.rollout_mode", f"{TRAINER}.algorithm.grouping", *USED),
+        "agent_policy_configs.agent_configs.*.trained",
+    ],
+)
+def trajectories_in_a_tree(context: Context) -> Iterator[Finding]:
+    """`grouping` is `trajectory`, and tasks are played as trees: no trajectory has another to compare with.
+
+    In a tree the candidates of a turn share all that was before, and one of them goes on, so that there is
+    one whole trajectory per task. `rollout_mode = "independent"` plays `train_sample_num` of them. In a tree
+    `grouping = "agent_turn"` compares the candidates of each turn. Policies of agents that are not trained do
+    not count.
+    """
+    if context.config.training.rollout_mode != "tree":
+        return
+    agents = context.config.agent_policy_configs.agent_configs.values()
+    trained = {agent.policy_name for agent in agents if agent.trained}
+    for policy in used_policies(context.config):
+        if policy.name in trained and policy.model.ppo_trainer_config.algorithm.grouping == "trajectory":
+            for where in policy.below("algorithm", "grouping"):
+                message = 'grouping = "trajectory" with rollout_mode = "tree": a task has one trajectory'
+                yield Finding(where, message, 'write training.rollout_mode = "independent"')
+
+
 @rule("PLM318", "no-training-section", Severity.INFO, reads=["training"])
 def no_training_section(context: Context) -> Iterator[Finding]:
     """`training` is not set: all of its numbers are the defaults."""
@@ -166,16 +201,20 @@ def default_lora_rank(context: Context) -> Iterator[Finding]:
     reads=[f"{TRAINER}.filter_method", f"{TRAINER}.filter_ratio"],
 )
 def filter_keeps_nothing(context: Context) -> Iterator[Finding]:
-    """`filter_ratio` is 0: it is the share of the samples that the filter keeps.
+    """`filter_ratio` is 0: it is the share that the filter keeps.
 
-    The original code removes that share of the groups instead, so that its files may say 0 where all
-    samples are meant to stay.
+    `std` keeps this share of the groups and `uid` of the samples, so that nothing is trained on; `mean` and
+    `median` keep it of the samples beside those above the mean or median. The original code removes that
+    share of the groups instead, so that its files may say 0 where all samples are meant to stay.
     """
     for key, model in context.config.models.items():
         ppo = model.ppo_trainer_config
         if ppo.filter_method in ("mean", "median", "std", "uid") and ppo.filter_ratio == 0:
             where = ("models", key, PPO, "filter_ratio")
-            message = f'filter_ratio = 0 with filter_method = "{ppo.filter_method}" keeps no samples'
+            lost = (
+                f"no samples below the {ppo.filter_method}" if ppo.filter_method[0] == "m" else "no samples"
+            )
+            message = f'filter_ratio = 0 with filter_method = "{ppo.filter_method}" keeps {lost}'
             yield Finding(where, message, 'write the share to keep, or filter_method = "none" to keep all')
 
 

@@ -1,0 +1,133 @@
+"""One play of a task as a script: who is prompted with which state, what goes on, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from pettingllms.agents.base import Agent
+from pettingllms.envs.base import Env
+from pettingllms.rollout.border import guarded
+from pettingllms.rollout.effects import Script, generate, run
+from pettingllms.rollout.prompts import Tokenizer, fit_prompt
+from pettingllms.rollout.settings import Seat
+from pettingllms.rollout.team import Move, Team
+from pettingllms.rollout.tree import Prompt, prompt_of, take_turn
+from pettingllms.types import Episode, Message, StopReason, Task, Turn
+
+COUNTED = ("cut_prompts", "skipped_turns", "failed_generations", "failed_actions")
+"""`Episode.metrics`: cut prompts, skipped turns, completions that the engine could not give, and actions that
+the machinery around the environment let down; where it could not even show a state, that is one."""
+
+
+def set_up(make_env: Callable[[Task], Env], task: Task) -> Script[Env | None]:
+    """The environment of `task`, or None where the machinery around it failed."""
+    what = f"the environment of task {task.id} could not be set up"
+    return (yield from run([partial(guarded, what, partial(make_env, task))]))[0]
+
+
+def play_episode(
+    team: Team, tokenizer: Tokenizer, seat: Seat, env: Env | None, on_turn: Callable[[int], None]
+) -> Script[Episode]:
+    """Play `seat.task` from the state `env` on; `on_turn` is told how many turns are behind it.
+
+    The prompts of turns that are together show the same state. Their requests are made at once; then agent
+    by agent the candidates are tried on copies of the state in which the agents before it left it.
+    Without an environment, where an agent cannot be shown it, and where all candidates of a turn fail, the
+    episode ends as FAILED and keeps its turns.
+    """
+    play = _Play(team, tokenizer, seat)
+    if env is None:
+        play.fail(actions=1)
+    for moves in team.moves():
+        if play.stop is not None or env is None:
+            break
+        env = yield from play.together(moves, env, on_turn)
+        on_turn(moves[-1].turn + 1)
+    on_turn(team.max_turns)
+    if env is not None and play.success is None:
+        what = f"the environment of task {seat.task.id} failed"
+        play.success = (yield from run([partial(guarded, what, env.success)]))[0]
+    return Episode(
+        task=seat.task,
+        place=seat.place,
+        branch=seat.branch,
+        turns=tuple(play.turns),
+        success=bool(play.success),
+        stop_reason=play.stop or StopReason.MAX_TURNS,
+        metrics=play.counts,
+    )
+
+
+@dataclass(slots=True)
+class _Play:
+    """An episode under way. `success`: of the present state; None until an action led to it."""
+
+    team: Team
+    tokenizer: Tokenizer
+    seat: Seat
+    success: bool | None = None
+    stop: StopReason | None = None
+    turns: list[Turn] = field(default_factory=list)
+    counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
+
+    def together(self, moves: Sequence[Move], env: Env, on_turn: Callable[[int], None]) -> Script[Env]:
+        """Play turns whose prompts show the same state, `env`; return the state that they lead to."""
+        prompts = yield from self._prompts(moves, env)
+        completions = yield from generate([request for prompt in prompts for request in prompt.requests])
+        solved, begin = False, 0
+        for prompt in prompts:
+            own = completions[begin : begin + len(prompt.requests)]
+            begin += len(own)
+            turn, attempt = yield from take_turn(self.tokenizer, self.seat, prompt, env, own)
+            self.turns.append(turn)
+            reasons = [sample.masked for sample in turn.samples]
+            self.counts["failed_generations"] += reasons.count("generation_failed")
+            self.counts["failed_actions"] += len(
+                {sample.candidate for sample in turn.samples if sample.masked == "infrastructure"}
+            )
+            on_turn(turn.index + 1)
+            if attempt is None:
+                self.fail()
+                return env
+            env, self.success, solved = attempt.env, attempt.success, attempt.solved
+        if solved:
+            self.stop = StopReason.SOLVED
+        return env
+
+    def fail(self, actions: int = 0) -> None:
+        """End the episode because of failed candidates, or of `actions` that could not even be asked for."""
+        self.counts["failed_actions"] += actions
+        self.stop = StopReason.FAILED
+
+    def _prompts(self, moves: Sequence[Move], env: Env) -> Script[list[Prompt]]:
+        """What the agents of `moves` are asked about `env`; those that skip their turn are left out."""
+        task = self.seat.task.id
+        views = yield from run(
+            [
+                partial(
+                    guarded,
+                    f"{move.member.label} failed on task {task}",
+                    partial(_view, move.member.agent, env),
+                )
+                for move in moves
+            ]
+        )
+        prompts = []
+        for move, view in zip(moves, views, strict=True):
+            if view is None:
+                self.fail(actions=1)
+                return []
+            if not view:
+                self.counts["skipped_turns"] += 1
+                continue
+            ids, cut = fit_prompt(self.tokenizer, view, move.member.prompt_limit)
+            self.counts["cut_prompts"] += cut
+            prompts.append(prompt_of(self.seat, move, ids))
+        return prompts
+
+
+def _view(agent: Agent, env: Env) -> list[Message]:
+    """The chat that shows `env` to `agent`; empty when it skips its turn."""
+    return [] if agent.skips(env) else agent.messages(env)

@@ -1,0 +1,238 @@
+"""The `hf` engine: transformers' own generation, for platforms without vLLM and to check vLLM against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+
+from pettingllms.errors import RolloutError
+from pettingllms.models.tokenizer import ChatTokenizer
+from pettingllms.rollout.adapters import Adapters, Loaded
+from pettingllms.rollout.engine import EngineSettings
+from pettingllms.rollout.merged import merged_weights
+from pettingllms.types import Completion, FinishReason, Request, TokenSampling
+
+
+class HfEngine:
+    """transformers' `generate` behind the engine protocol, one batch at a time, each of one policy.
+
+    `adapter`: PEFT applies the policy's adapter. `merged`: the model takes over the policy's merged
+    weights, made anew from those on the disk, so that no rounding adds up from update to update.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._tokenizer = ChatTokenizer(settings.model_folder, settings.trust_remote_code)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            settings.model_folder,
+            dtype=getattr(torch, settings.dtype),
+            attn_implementation="sdpa",
+            trust_remote_code=settings.trust_remote_code,
+        )
+        # Sampling is our own: nothing that the model's folder says about it may join in.
+        self._model.generation_config = GenerationConfig()
+        self._model.eval().to(settings.device)
+        self._adapters = Adapters(settings.model_folder, None)
+        self._peft: Any = None
+        self._held: dict[str, Loaded] = {}
+        self._merged: Loaded | None = None
+        self._pending: list[tuple[int, Request]] = []
+        self._refused: list[tuple[int, Completion]] = []
+
+    def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Remember the requests, and which of them cannot be answered."""
+        for number, request in requests:
+            if why := self._refusal(request):
+                version = self._adapters.version(request.policy)
+                self._refused.append((number, Completion((), (), FinishReason.FAILED, version, why)))
+            else:
+                self._pending.append((number, request))
+
+    def collect(self) -> list[tuple[int, Completion]]:
+        """Answer the oldest request, and what fits into its batch."""
+        done, self._refused = self._refused, []
+        if done or not self._pending:
+            return done
+        policy = self._pending[0][1].policy
+        batch = [one for one in self._pending if one[1].policy == policy][: self._settings.max_num_seqs]
+        rows = self._generate(policy, [request for _, request in batch])
+        taken = {number for number, _ in batch}
+        self._pending = [one for one in self._pending if one[0] not in taken]
+        version = self._adapters.version(policy)
+        return [(number, row.completion(version)) for (number, _), row in zip(batch, rows, strict=True)]
+
+    def load_policy(self, policy: str, version: int, folder: Path) -> None:
+        """Take a new version; it is put to use when the policy is asked for next."""
+        self._expect_idle("take new weights")
+        self._adapters.load(policy, version, folder)
+
+    def sleep(self) -> None:
+        """Move the model to main memory, where its device is shared."""
+        self._expect_idle("sleep")
+        if self._settings.may_sleep:
+            self._model.to("cpu")
+            torch.cuda.empty_cache()
+
+    def wake(self) -> None:
+        """Move the model back."""
+        self._model.to(self._settings.device)
+
+    def close(self) -> None:
+        """Dropping the model frees its memory."""
+        del self._model, self._peft
+
+    def _refusal(self, request: Request) -> str | None:
+        length, limit = len(request.prompt_ids), self._settings.max_model_len
+        if not 0 < length < limit:
+            return f"a prompt of {length} tokens leaves no room for an answer; max_model_len = {limit}"
+        known = self._model.get_input_embeddings().num_embeddings
+        if strange := [token for token in request.prompt_ids if not 0 <= token < known]:
+            return f"token {strange[0]} is not in the vocabulary"
+        return None
+
+    def _generate(self, policy: str, requests: Sequence[Request]) -> list[_Row]:
+        """B rows of prompts, padded on the left, go through the model until each has ended."""
+        device = self._settings.device
+        rows = [_Row(request, self._tokenizer, self._settings) for request in requests]
+        width = max(len(request.prompt_ids) for request in requests)
+        input_bt = torch.zeros(len(rows), width, dtype=torch.long)
+        mask_bt = torch.zeros_like(input_bt)
+        for index, request in enumerate(requests):
+            input_bt[index, width - len(request.prompt_ids) :] = torch.tensor(request.prompt_ids)
+            mask_bt[index, width - len(request.prompt_ids) :] = 1
+
+        def draw(_: Tensor, logits_bv: Tensor) -> Tensor:
+            chosen_b = [row.draw(logits_v) for row, logits_v in zip(rows, logits_bv, strict=True)]
+            chosen_b1 = torch.tensor(chosen_b, device=logits_bv.device)[:, None]
+            return torch.full_like(logits_bv, -torch.inf).scatter_(1, chosen_b1, 0.0)
+
+        def ended(ids_bt: Tensor, *_: object) -> Tensor:
+            return torch.tensor([row.reason is not None for row in rows], device=ids_bt.device)
+
+        settings = GenerationConfig(
+            do_sample=False, max_new_tokens=max(row.limit for row in rows), pad_token_id=0
+        )
+        with self._weights_of(policy), torch.no_grad():
+            self._model.generate(
+                input_bt.to(device),
+                attention_mask=mask_bt.to(device),
+                generation_config=settings,
+                logits_processor=LogitsProcessorList([draw]),
+                stopping_criteria=StoppingCriteriaList([ended]),
+            )
+        return rows
+
+    def _weights_of(self, policy: str) -> AbstractContextManager[Any]:
+        """Inside it, the model has the newest weights of `policy`."""
+        adapter = self._adapters.newest.get(policy)
+        if self._settings.serving == "merged":
+            if self._merged != adapter:
+                self._merge(adapter)
+            return nullcontext()
+        if adapter is None:
+            return nullcontext() if self._peft is None else self._peft.disable_adapter()
+        name = f"adapter{adapter.number}"
+        if self._held.get(policy) != adapter:
+            from peft import PeftModel
+
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(
+                    self._model, adapter.folder, name, torch_device=self._settings.device
+                )
+            else:
+                self._peft.load_adapter(adapter.folder, name, torch_device=self._settings.device)
+        self._peft.set_adapter(name)
+        if self._held.get(policy) not in (None, adapter):
+            self._peft.delete_adapter(f"adapter{self._held[policy].number}")
+        self._held[policy] = adapter
+        return nullcontext()
+
+    def _merge(self, adapter: Loaded | None) -> None:
+        """Every matrix gets its value: from the files, or by being tied to one that does."""
+        weights = dict(merged_weights(self._settings.model_folder, adapter.folder if adapter else None))
+        report = self._model.load_state_dict(weights, strict=False)
+        state = self._model.state_dict()
+        given = {state[name].data_ptr() for name in weights if name in state}
+        missed = [name for name in report.missing_keys if state[name].data_ptr() not in given]
+        if odd := [*report.unexpected_keys, *missed]:
+            raise RolloutError(
+                f"merging failed: {odd[0]} has another name in the model's files than in the model",
+                help='set rollout.lora_serving = "adapter"',
+            )
+        self._merged = adapter
+
+    def _expect_idle(self, purpose: str) -> None:
+        if pending := len(self._pending) + len(self._refused):
+            raise RolloutError(f"the engine cannot {purpose} while {pending} requests are pending")
+
+
+class _Row:
+    """One request while it is decoded. `limit`: the most tokens it may sample."""
+
+    def __init__(self, request: Request, tokenizer: ChatTokenizer, settings: EngineSettings) -> None:
+        self.sampling = request.sampling
+        self.limit = min(request.sampling.max_tokens, settings.max_model_len - len(request.prompt_ids))
+        self.reason: FinishReason | None = None
+        self._generator = torch.Generator(settings.device).manual_seed(request.seed)
+        self._end_ids = tokenizer.end_ids
+        self._stops = tokenizer.stops(request.prompt_ids, self.sampling.stop) if self.sampling.stop else None
+        self._token_ids: list[int] = []
+        self._logprobs: list[float] = []
+
+    def draw(self, logits_v: Tensor) -> int:
+        """Sample the next token from the logits [V], with the request's own noise; any token once it ended.
+
+        The largest of log-probability plus Gumbel noise is an exact sample (Maddison et al. 2014,
+        arXiv:1411.0030, section 2).
+        """
+        if self.reason is not None:
+            return 0
+        logprob_v = processed_logprobs(logits_v.float(), self.sampling)
+        scores_v = logprob_v
+        if self.sampling.temperature > 0:
+            # -log of an exponential variable is a Gumbel variable.
+            scores_v = logprob_v - torch.empty_like(logprob_v).exponential_(generator=self._generator).log()
+        token = int(scores_v.argmax())
+        self._token_ids.append(token)
+        self._logprobs.append(float(logprob_v[token]))
+        if token in self._end_ids:
+            self.reason = FinishReason.STOP
+        elif self._stops is not None and self._stops.completed_by(token):
+            self.reason = FinishReason.STOP_STRING
+        elif len(self._token_ids) == self.limit:
+            self.reason = FinishReason.LENGTH
+        return token
+
+    def completion(self, version: int) -> Completion:
+        """What the row sampled."""
+        assert self.reason is not None
+        return Completion(tuple(self._token_ids), tuple(self._logprobs), self.reason, version)
+
+
+def processed_logprobs(logits_v: Tensor, sampling: TokenSampling) -> Tensor:
+    """Log-probabilities [V] in nats of the distribution that is sampled from.
+
+    Temperature, then min_p, top_k, top_p, each on what the one before has left, as vLLM does; tokens that
+    are cut have -inf. At temperature 0 the logits are taken as they are.
+    """
+    if sampling.temperature == 0:
+        return logits_v.log_softmax(-1)
+    logits_v = logits_v / sampling.temperature
+    if sampling.min_p > 0:
+        share_v = logits_v.softmax(-1)
+        logits_v = logits_v.masked_fill(share_v < sampling.min_p * share_v.max(), -torch.inf)
+    if 0 < sampling.top_k < len(logits_v):
+        least = logits_v.topk(sampling.top_k).values[-1]
+        logits_v = logits_v.masked_fill(logits_v < least, -torch.inf)
+    if sampling.top_p < 1:
+        rising_v, index_v = logits_v.sort()
+        cut_v = rising_v.softmax(-1).cumsum(-1) <= 1 - sampling.top_p
+        cut_v[-1] = False
+        logits_v = logits_v.index_fill(0, index_v[cut_v], -torch.inf)
+    return logits_v.log_softmax(-1)

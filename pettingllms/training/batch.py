@@ -1,0 +1,102 @@
+"""What a step trains on: its episodes as groups with advantages, refilled and filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from pettingllms.advantages import estimator_of
+from pettingllms.advantages.filtering import filtered, informative_places
+from pettingllms.advantages.grouping import check_groups, credit, groups_of
+from pettingllms.config.homes import PolicyPlan
+from pettingllms.errors import RolloutError
+from pettingllms.training.tasks import TaskSchedule
+from pettingllms.types import Episode, Group, Task
+
+Play = Callable[[Sequence[tuple[int, Task]], int], tuple[list[Episode], dict[str, list[float]]]]
+"""Plays tasks under their places, at an attempt from 0: episodes of all ranks in the order of places, and by
+policy the distances of their sequences to the reference."""
+
+VERSION_LAG = 0
+"""Updates that may lie between the weights that sampled and those that are trained: rollout and update take
+turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """All episodes of a step, and the groups that it trains on, filtered.
+
+    `played`: places of all tasks that were played. `distances`: see `Play`.
+    """
+
+    episodes: list[Episode]
+    groups: list[Group]
+    played: Set[int]
+    distances: dict[str, list[float]]
+
+    def of_policy(self, policy: str) -> list[Group]:
+        """The groups of one policy."""
+        return [group for group in self.groups if group.policy == policy]
+
+
+def step_batch(
+    schedule: TaskSchedule,
+    step: int,
+    play: Play,
+    plans: Mapping[str, PolicyPlan],
+    versions: Mapping[str, int],
+    *,
+    trained: Set[str],
+    tree: bool,
+) -> StepBatch:
+    """Play the tasks of `step`, and others in place of those that teach nothing where `dapo` asks for it.
+
+    `trained`: names of the agents that are trained. Raises InvariantError when what was sampled cannot be
+    what is trained.
+    """
+    size = schedule.batch_size
+    episodes, distances = play(list(enumerate(schedule.batch(step))), 0)
+    groups = groups_of(episodes, plans, trained)
+    refilling = {name: plan for name, plan in plans.items() if plan.filter_method == "dapo"}
+    if refilling:
+        limit = max(plan.algorithm.filter_groups.max_num_gen_batches for plan in refilling.values())
+        for attempt in range(1, limit):
+            if len(informative_places(groups, refilling)) >= size:
+                break
+            more = schedule.more(step, attempt)
+            if not more:
+                break
+            played, further = play(
+                [(attempt * size + place, task) for place, task in enumerate(more)], attempt
+            )
+            episodes += played
+            groups += groups_of(played, plans, trained)
+            distances = {policy: values + further[policy] for policy, values in distances.items()}
+        groups = _first_informative(groups, informative_places(groups, refilling), size)
+    _refuse_a_step_without_rewards(step, episodes)
+    check_groups(groups, versions, lag=VERSION_LAG, one_prompt=tree)
+    kept = []
+    for name, plan in plans.items():
+        own = [group for group in groups if group.policy == name]
+        kept += filtered(credit(own, estimator_of(plan.algorithm)), plan.filter_method, plan.filter_ratio)
+    return StepBatch(episodes, kept, {episode.place for episode in episodes}, distances)
+
+
+def _refuse_a_step_without_rewards(step: int, episodes: Sequence[Episode]) -> None:
+    """Single failures cost their samples; where nothing succeeds, going on would only hide the reason."""
+    samples = [sample for one in episodes for turn in one.turns for sample in turn.samples]
+    if any(sample.reward is not None for sample in samples):
+        return
+    reasons = sorted({str(sample.completion.error or sample.masked) for sample in samples})
+    why = "; ".join(reasons[:3]) or "all turns were skipped"
+    raise RolloutError(
+        f"no action of step {step} could be carried out: {why}",
+        help="log.txt and engine.log of the run folder say more",
+    )
+
+
+def _first_informative(groups: Sequence[Group], informative: Set[int], size: int) -> list[Group]:
+    """The groups of `size` tasks: informative ones first, in the order in which they were played."""
+    places = sorted({group.place for group in groups}, key=lambda place: (place not in informative, place))
+    taken = set(places[:size])
+    return [group for group in groups if group.place in taken]

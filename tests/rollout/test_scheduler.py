@@ -1,0 +1,284 @@
+"""The scheduler by the order of events; nothing here depends on how long anything takes.
+
+A wait that never ends would be a fault: waits have a limit, and their result is asserted.
+"""
+
+import threading
+
+import pytest
+from stub_rollout import FAILED, StubEngine, text_of
+
+from pettingllms.errors import Interrupted
+from pettingllms.rollout.effects import Generate, Run, generate, run
+from pettingllms.rollout.scheduler import play_scripts
+from pettingllms.types import Request, TokenSampling
+
+LIMIT = 30
+
+
+def request(text, policy="p"):
+    return Request(policy, tuple(map(ord, text)), TokenSampling(1.0, 8), 0)
+
+
+def echo(one):
+    return text_of(one)
+
+
+def drive(scripts, engine=None, *, workers=2, phases=False, heartbeat=lambda: None):
+    engine = engine or StubEngine(echo)
+    return play_scripts(scripts, engine, workers=workers, phases=phases, heartbeat=heartbeat)
+
+
+def said(completions):
+    return ["".join(map(chr, one.token_ids)) for one in completions]
+
+
+def asks(*texts, policy="p"):
+    """A script that asks for `texts` one after the other, and returns the answers."""
+    answers = []
+    for text in texts:
+        answers += said((yield Generate([request(text, policy)])))
+    return answers
+
+
+@pytest.mark.parametrize("phases", [False, True])
+@pytest.mark.parametrize("shuffle", [None, 1, 2])
+def test_answers_come_in_the_order_of_what_was_asked(phases, shuffle):
+    def script(name):
+        completions = yield from generate([request(f"{name}{number}") for number in range(5)])
+        results = yield from run([lambda number=number: (name, number) for number in range(5)])
+        return said(completions), results
+
+    results = drive([script(name) for name in "abc"], StubEngine(echo, shuffle), phases=phases)
+    assert results == [
+        ([f"{name}{number}" for number in range(5)], [(name, number) for number in range(5)])
+        for name in "abc"
+    ]
+
+
+def test_asking_for_nothing_is_answered_at_once():
+    def script():
+        return (yield from generate([])), (yield from run([]))
+
+    assert drive([script()]) == [([], [])]
+    assert drive([]) == []
+
+
+def test_slow_jobs_of_one_script_do_not_hold_the_others():
+    others_done = threading.Event()
+    left = set(range(5))
+
+    def slow():
+        return (yield Run([lambda: others_done.wait(LIMIT)] * 4))
+
+    def quick(number):
+        for turn in range(3):
+            yield Generate([request(f"{number}.{turn}")])
+            yield Run([lambda: None] * 2)
+        left.discard(number)
+        if not left:
+            others_done.set()
+        return number
+
+    results = drive([slow(), *(quick(number) for number in range(5))])
+    assert results == [[True] * 4, 0, 1, 2, 3, 4]
+
+
+def test_last_script_has_all_threads():
+    both = threading.Barrier(2, timeout=LIMIT)
+
+    def script():
+        return (yield Run([both.wait, both.wait]))
+
+    def short():
+        yield Generate([request("x")])
+
+    # Each of the two jobs waits for the other one.
+    assert sorted(drive([script()])[0]) == [0, 1]
+    assert sorted(drive([script(), short()])[0]) == [0, 1]
+
+
+def test_requests_are_submitted_while_jobs_run():
+    submitted = threading.Event()
+
+    class Watched(StubEngine):
+        def submit(self, requests):
+            super().submit(requests)
+            submitted.set()
+
+    def working():
+        return (yield Run([lambda: submitted.wait(LIMIT)]))
+
+    assert drive([working(), asks("x")], Watched(echo)) == [[True], ["x"]]
+
+
+def test_one_script_goes_on_while_another_waits_for_a_long_answer():
+    class OneStaysBehind(StubEngine):
+        """Keeps "long" until nothing else is pending."""
+
+        def collect(self):
+            short = [item for item in self.pending if text_of(item[1]) != "long"]
+            self.pending = [item for item in self.pending if item not in short] if short else []
+            done = short or [(number, request("long")) for number in [0]]
+            return [(number, self.answer(one)) for number, one in done]
+
+    engine = OneStaysBehind(echo)
+    assert drive([asks("long"), asks("1", "2", "3")], engine) == [["long"], ["1", "2", "3"]]
+    assert [[text_of(one) for one in call] for call in engine.calls] == [["long", "1"], ["2"], ["3"]]
+
+
+def test_engine_may_come_back_with_nothing():
+    class Hesitant(StubEngine):
+        idle = True
+
+        def collect(self):
+            self.idle = not self.idle
+            return super().collect() if self.idle else []
+
+    assert drive([asks("a", "b")], Hesitant(echo)) == [["a", "b"]]
+
+
+def test_failed_completion_is_an_answer_like_others():
+    def script():
+        return (yield from generate([request("x")]))
+
+    assert drive([script()], StubEngine(lambda one: FAILED)) == [[FAILED]]
+
+
+def test_phases_serve_the_policy_with_most_requests_in_the_order_of_the_scripts():
+    engine = StubEngine(echo)
+
+    def mixed():
+        return said((yield Generate([request("m1", "a"), request("m2", "b"), request("m3", "a")])))
+
+    scripts = [
+        asks("x1", "x2", policy="b"),
+        mixed(),
+        asks("y1", "y2", policy="b"),
+        asks("z1", "z2", policy="c"),
+    ]
+    results = drive(scripts, engine, phases=True)
+    assert results == [["x1", "x2"], ["m1", "m2", "m3"], ["y1", "y2"], ["z1", "z2"]]
+    assert [[text_of(one) for one in call] for call in engine.calls] == [
+        ["x1", "m2", "y1"],  # b has 3 requests, a 2, c 1
+        ["m1", "m3"],  # a and b have 2: the first by name
+        ["x2", "y2"],
+        ["z1"],
+        ["z2"],
+    ]
+    assert all(len({one.policy for one in call}) == 1 for call in engine.calls)
+
+
+@pytest.mark.parametrize("shuffle", range(6))
+def test_phase_begins_when_nothing_runs_any_more(shuffle):
+    events = []
+
+    class Watched(StubEngine):
+        def submit(self, requests):
+            events.append(sorted(text_of(one) for _, one in requests))
+            super().submit(requests)
+
+    def working(name):
+        yield Generate([request(name)])
+        yield Run([lambda: None] * 3)
+        return (yield from asks(f"{name} again"))
+
+    drive([working("a"), asks("b", "b again"), working("c")], Watched(echo, shuffle), phases=True)
+    assert events == [["a", "b", "c"], ["a again", "b again", "c again"]]
+
+
+@pytest.mark.parametrize("phases", [False, True])
+def test_exception_of_a_job_ends_the_play_at_once(phases):
+    blocked, waiting, ended = threading.Event(), threading.Event(), []
+
+    def block():
+        waiting.set()
+        ended.append(blocked.wait(LIMIT))
+
+    def stuck():
+        yield Run([block])
+
+    def broken():
+        yield Run([lambda: waiting.wait(LIMIT) and 1 / 0, block])
+
+    before = set(threading.enumerate())
+    with pytest.raises(ZeroDivisionError):
+        drive([stuck(), broken()], phases=phases)
+    # The stuck jobs still run, in threads that keep no process alive.
+    assert not ended
+    left = set(threading.enumerate()) - before
+    assert left and all(thread.daemon for thread in left)
+    blocked.set()
+    for thread in left:
+        thread.join(LIMIT)
+        assert not thread.is_alive()
+
+
+def test_exceptions_of_scripts_and_of_the_engine_go_through():
+    def broken():
+        yield Generate([request("x")])
+        raise KeyError("script")
+
+    class Dead(StubEngine):
+        def collect(self):
+            raise OSError("engine")
+
+    with pytest.raises(KeyError, match="script"):
+        drive([asks("a", "b", "c"), broken()])
+    with pytest.raises(OSError, match="engine"):
+        drive([asks("a")], Dead(echo))
+
+
+def test_heart_beats_while_jobs_run_and_may_end_the_play():
+    beats, enough = [], threading.Event()
+
+    def heartbeat():
+        beats.append(threading.current_thread())
+        if len(beats) == 4:
+            enough.set()
+
+    def working():
+        return (yield Run([lambda: enough.wait(LIMIT)]))
+
+    # The job ends because the heart goes on beating meanwhile.
+    assert drive([working()], heartbeat=heartbeat) == [[True]]
+    assert set(beats) == {threading.current_thread()}
+
+    never, begun, beats[:] = threading.Event(), [], []
+
+    def stop():
+        beats.append(None)
+        if len(beats) == 3:
+            raise Interrupted(2)
+
+    def stuck():
+        yield Run([lambda: begun.append(1) or never.wait(LIMIT)] * 6)
+
+    before = set(threading.enumerate())
+    with pytest.raises(Interrupted):
+        drive([stuck(), asks("x")], heartbeat=stop)
+    left = set(threading.enumerate()) - before
+    never.set()
+    for thread in left:
+        thread.join(LIMIT)
+        assert not thread.is_alive()
+    # Jobs that had not begun never do.
+    assert len(begun) <= 2
+
+
+def test_no_thread_is_left_behind():
+    before = threading.active_count()
+    drive([asks("a"), asks("b")], workers=4)
+    assert threading.active_count() == before
+
+
+def test_a_thousand_scripts_share_two_threads():
+    def script(number):
+        total = 0
+        for _ in range(3):
+            (text,) = said((yield Generate([request(str(number))])))
+            total += sum((yield Run([lambda text=text: int(text)] * 2)))
+        return total
+
+    results = drive([script(number) for number in range(1000)], StubEngine(echo, shuffle=0))
+    assert results == [6 * number for number in range(1000)]

@@ -1,0 +1,212 @@
+"""What the `vllm` engine asks of vLLM, in which order: a stand-in for vLLM writes it down."""
+
+import math
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from conftest import engine_settings
+from engine_models import make_adapter
+
+from pettingllms.errors import RolloutError
+from pettingllms.rollout.vllm import VllmEngine
+from pettingllms.types import FinishReason, Request, TokenSampling
+
+pytest.importorskip("torch")
+
+
+class FakeLLM:
+    """Finishes its oldest request at each step; refuses prompts that begin with 13."""
+
+    def __init__(self, **arguments):
+        self.arguments, self.calls, self.inside = arguments, [], []
+        self.llm_engine = self
+        self.finish = {"finish_reason": "length", "stop_reason": None, "logprob": -1.0}
+        self.resets = True
+
+    def add_request(self, name, prompt, parameters, lora_request):
+        if prompt[0] == 13:
+            raise ValueError("an unlucky prompt")
+        self.inside.append(name)
+        self.calls.append(("add", name, lora_request))
+
+    def step(self):
+        name = self.inside.pop(0)
+        self.calls.append(("step", name))
+        given = SimpleNamespace(logprob=self.finish["logprob"])
+        answer = SimpleNamespace(token_ids=[7], logprobs=[{7: given}], **self.finish)
+        return [SimpleNamespace(request_id=name, outputs=[answer])]
+
+    def collective_rpc(self, name, kwargs):
+        assert name == "reload_weights"
+        self.calls.append(("weights", sum(float(t.sum()) for _, t in kwargs["weights_iterator"])))
+
+    def reset_prefix_cache(self):
+        self.calls.append(("reset",))
+        return self.resets
+
+    def add_lora(self, request):
+        self.calls.append(("load", *request))
+        return True
+
+    def remove_lora(self, number):
+        self.calls.append(("remove", number))
+
+    def sleep(self, level):
+        self.calls.append(("sleep", level))
+
+    def wake_up(self):
+        self.calls.append(("wake",))
+
+
+def module(name, **content):
+    made = ModuleType(name)
+    vars(made).update(content)
+    return made
+
+
+@pytest.fixture
+def start(monkeypatch, tied_model):
+    parameters = SimpleNamespace(RequestOutputKind=SimpleNamespace(FINAL_ONLY="final"))
+    for name, content in {
+        "vllm": {"LLM": FakeLLM, "SamplingParams": lambda **settings: settings},
+        "vllm.exceptions": {"VLLMClientError": type("VLLMClientError", (Exception,), {})},
+        "vllm.inputs": {"tokens_input": list},
+        "vllm.lora": {},
+        "vllm.lora.request": {"LoRARequest": lambda *parts: parts},
+        "vllm.sampling_params": vars(parameters),
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module(name, **content))
+    for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "")
+    for name in ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND"):
+        monkeypatch.setenv(name, "")
+
+    def build(serving, **changes):
+        engine = VllmEngine(engine_settings(tied_model, "vllm", serving, **changes))
+        return engine, engine._llm
+
+    return build
+
+
+def request(policy, first=5):
+    return Request(policy, (first, 6), TokenSampling(1.0, 1), 0)
+
+
+def kinds(llm):
+    return [call[0] for call in llm.calls]
+
+
+def test_merged_policies_run_one_after_the_other_oldest_first(start, tied_model, tmp_path):
+    engine, llm = start("merged")
+    engine.load_policy("a", 1, make_adapter(tied_model, tmp_path, seed=1))
+    llm.calls.clear()
+    engine.submit([(0, request("plain")), (1, request("a")), (2, request("plain"))])
+    assert [number for number, _ in engine.collect()] == [0]
+    # The policy that runs takes more; the one that waits, waits.
+    engine.submit([(3, request("plain"))])
+    assert [number for _ in range(3) for number, _ in engine.collect()] == [2, 3, 1]
+    assert engine.collect() == []
+    # Base weights were there from the start; those of `a` come in once, with an empty cache.
+    assert kinds(llm) == ["add", "add", "step", "add", "step", "step", "weights", "reset", "add", "step"]
+    engine.submit([(4, request("a"))])
+    engine.collect()
+    engine.submit([(5, request("plain"))])
+    engine.collect()
+    weights = [call[1] for call in llm.calls if call[0] == "weights"]
+    assert len(weights) == 2
+    assert weights[0] != weights[1]
+
+
+def test_adapters_run_together_in_the_order_they_came(start, tied_model, tmp_path):
+    engine, llm = start("adapter")
+    folders = [make_adapter(tied_model, tmp_path / str(seed), seed=seed) for seed in range(3)]
+    engine.load_policy("a", 1, folders[0])
+    engine.load_policy("b", 1, folders[1])
+    engine.load_policy("a", 2, folders[2])
+    # Each load has a number of its own; the version is in the name, which is what the cache is keyed by.
+    assert llm.calls == [
+        ("load", "a@1", 1, str(folders[0])),
+        ("reset",),
+        ("load", "b@1", 2, str(folders[1])),
+        ("reset",),
+        ("remove", 1),
+        ("load", "a@2", 3, str(folders[2])),
+        ("reset",),
+    ]
+    llm.calls.clear()
+    engine.submit([(0, request("b")), (1, request("a")), (2, request("plain"))])
+    engine.collect()
+    adapters = [call[2] and call[2][0] for call in llm.calls[:3]]
+    assert adapters == ["b@1", "a@2", None]
+
+
+def test_an_engine_asleep_takes_adapters_in_when_it_wakes(start, tied_model, tmp_path):
+    engine, llm = start("adapter", device="cuda", may_sleep=True)
+    assert llm.arguments["enable_sleep_mode"] is True
+    first, second = (make_adapter(tied_model, tmp_path / str(seed), seed=seed) for seed in range(2))
+    engine.load_policy("a", 1, first)
+    llm.calls.clear()
+    engine.sleep()
+    engine.sleep()
+    engine.load_policy("a", 2, second)
+    assert llm.calls == [("sleep", 1)]
+    engine.wake()
+    engine.wake()
+    assert kinds(llm) == ["sleep", "wake", "remove", "load", "reset"]
+
+
+def test_an_engine_with_a_device_of_its_own_does_not_sleep(start):
+    engine, llm = start("adapter")
+    engine.sleep()
+    engine.wake()
+    assert llm.calls == []
+    assert "enable_sleep_mode" not in llm.arguments
+
+
+def test_cache_that_is_still_in_use_is_an_error(start, tied_model, tmp_path):
+    engine, llm = start("adapter")
+    llm.resets = False
+    with pytest.raises(RolloutError, match="still in use"):
+        engine.load_policy("a", 1, make_adapter(tied_model, tmp_path, seed=1))
+
+
+def test_refused_requests_come_first_and_the_others_follow(start):
+    engine, llm = start("adapter")
+    engine.submit([(0, request("plain")), (1, request("plain", first=13))])
+    [(number, refused)] = engine.collect()
+    assert (number, refused.finish_reason, refused.error) == (1, FinishReason.FAILED, "an unlucky prompt")
+    [(number, answered)] = engine.collect()
+    assert (number, answered.finish_reason) == (0, FinishReason.LENGTH)
+    assert kinds(llm) == ["add", "step"]
+
+
+@pytest.mark.parametrize(
+    ("finish", "stop", "expected"),
+    [
+        ("stop", None, FinishReason.STOP),
+        ("stop", 2, FinishReason.STOP),
+        ("stop", "end", FinishReason.STOP_STRING),
+        ("length", None, FinishReason.LENGTH),
+        ("abort", None, FinishReason.FAILED),
+        ("error", None, FinishReason.FAILED),
+        ("repetition", None, FinishReason.FAILED),
+    ],
+)
+def test_every_end_has_its_reason(start, finish, stop, expected):
+    engine, llm = start("adapter")
+    llm.finish |= {"finish_reason": finish, "stop_reason": stop}
+    engine.submit([(0, request("plain"))])
+    [(_, completion)] = engine.collect()
+    assert completion.finish_reason is expected
+    failed = expected is FinishReason.FAILED
+    assert completion.token_ids == (() if failed else (7,))
+    assert (completion.error is not None) == failed
+
+
+def test_logprobs_that_are_no_numbers_are_passed_on(start):
+    engine, llm = start("adapter")
+    llm.finish["logprob"] = math.nan
+    engine.submit([(0, request("plain"))])
+    [(_, completion)] = engine.collect()
+    assert math.isnan(completion.logprobs[0])

@@ -1,0 +1,158 @@
+"""Rows and micro-batches: what shares a row, how rows are cut, what the tensors hold."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from plans import PLAIN, ragged_groups, scored
+
+from pettingllms.training.batching import build_batch, micro_batches, rows, shares_prompt
+
+CPU = torch.device("cpu")
+COLD = replace(PLAIN, temperature=0.5)
+
+
+def members(count=4):
+    return [member for group in ragged_groups(count) for member in group.members]
+
+
+def test_equal_prompts_with_equal_sampling_share_a_row_in_order():
+    samples = [
+        scored([1, 2], [3]),
+        scored([1], [4]),
+        scored([1, 2], [5, 6]),
+        scored([1, 2], [7], sampling=COLD),
+        scored([1, 2], [8]),
+    ]
+    assert [row.indexes for row in rows(samples, range(5), shared=True)] == [(0, 2, 4), (1,), (3,)]
+    assert [row.indexes for row in rows(samples, range(5), shared=False)] == [(0,), (1,), (2,), (3,), (4,)]
+    assert [row.indexes for row in rows(samples, [4, 3, 0], shared=True)] == [(4, 0), (3,)]
+    assert rows(samples, [], shared=True) == []
+
+
+def test_the_length_of_a_row_counts_the_prompt_once_and_no_last_tokens():
+    # 3 of the prompt, 2 - 1 and 4 - 1 of the responses.
+    [row] = rows([scored([1, 2, 3], [4, 5]), scored([1, 2, 3], [6, 7, 8, 9])], range(2), shared=True)
+    assert row.length == 3 + 1 + 3
+
+
+@given(
+    budget=st.none() | st.integers(1, 300),
+    sequences=st.none() | st.integers(1, 9),
+    shared=st.booleans(),
+    cold=st.sets(st.integers(0, 15)),
+)
+def test_micro_batches_hold_every_sample_once_within_the_limits(budget, sequences, shared, cold):
+    samples = [replace(one, sampling=COLD) if index in cold else one for index, one in enumerate(members())]
+    made = rows(samples, range(len(samples)), shared=shared)
+    batches = list(micro_batches(made, token_budget=budget, sequences=sequences))
+    indexes = [index for batch in batches for row in batch for index in row.indexes]
+    assert sorted(indexes) == list(range(len(samples)))
+    for batch in batches:
+        assert len({row.sampling for row in batch}) == 1
+        count = sum(len(row.samples) for row in batch)
+        padded = len(batch) * max(row.length for row in batch)
+        assert sequences is None or count <= sequences
+        assert budget is None or padded <= budget or count == 1
+        for row in batch:
+            assert row.samples == tuple(samples[index] for index in row.indexes)
+    if budget is None and sequences is None:
+        assert len(batches) == len({row.sampling for row in made})
+
+
+def test_a_row_is_cut_no_finer_than_its_limits_ask():
+    # Prompt 4; responses bring 2 tokens each: 3 of them make 10.
+    [row] = rows([scored([1] * 4, [2, 3, 4]) for _ in range(7)], range(7), shared=True)
+    cut = [part.indexes for batch in micro_batches([row], token_budget=10, sequences=None) for part in batch]
+    assert sorted(cut) == [(0, 1, 2), (3, 4, 5), (6,)]
+    [whole] = micro_batches([row], token_budget=18, sequences=7)
+    assert whole == [row]
+    alone = list(micro_batches([row], token_budget=1, sequences=None))
+    assert [part.indexes for [part] in alone] == [(n,) for n in range(7)]
+
+
+def test_micro_batches_of_no_rows_are_none():
+    assert list(micro_batches([], token_budget=8, sequences=None)) == []
+
+
+def test_a_shared_row_in_numbers():
+    samples = [scored([1, 2], [3, 4, 5], 0.5, [-1, -2, -3]), scored([1, 2], [6], -1.0, [math.nan])]
+    batch = build_batch(rows(samples, [1, 0], shared=True), CPU)
+    # Responses in the order asked for: [6] has no token to put in, [3, 4, 5] puts in 3 and 4.
+    assert batch.input_BT.tolist() == [[1, 2, 3, 4]]
+    assert batch.position_BT.tolist() == [[0, 1, 2, 3]]
+    assert batch.scored_N.tolist() == [1, 1, 2, 3]
+    assert batch.chosen_N.tolist() == [6, 3, 4, 5]
+    assert batch.sequence_N.tolist() == [0, 1, 1, 1]
+    assert batch.advantage_N.tolist() == [-1.0, 0.5, 0.5, 0.5]
+    assert math.isnan(batch.engine_N[0]) and batch.engine_N[1:].tolist() == [-1.0, -2.0, -3.0]
+    assert (batch.length_S.tolist(), batch.samples, batch.tokens) == ([1, 3], (1, 0), 4)
+    assert batch.sampling == PLAIN
+
+
+def test_branches_see_the_prompt_and_themselves():
+    samples = [scored([1, 2], [3, 4]), scored([1, 2], [5, 6, 7]), scored([8], [9, 9])]
+    batch = build_batch(rows(samples, range(3), shared=True), CPU)
+    # Row 0: prompt 0 and 1, first response 2, second response 3 and 4. Row 1: 0, then 1; the rest is padding.
+    assert batch.mask[0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 0, 1, 0],
+        [1, 1, 0, 1, 1],
+    ]
+    assert batch.position_BT.tolist() == [[0, 1, 2, 2, 3], [0, 1, 0, 0, 0]]
+    assert batch.mask[1, 0].int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 0],
+        [0, 0, 0, 0, 1],
+    ]
+
+
+def test_plain_rows_say_only_how_long_they_are():
+    samples = [scored([1, 2], [3, 4]), scored([5], [6])]
+    batch = build_batch(rows(samples, range(2), shared=True), CPU)
+    assert batch.mask.int().tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch.scored_N.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("logprobs", [[-1.0], [-1.0, -1.0, -1.0]])
+def test_a_sample_needs_one_log_probability_for_each_token(logprobs):
+    with pytest.raises(ValueError, match="zip"):
+        build_batch(rows([scored([1], [2, 3], logprobs=logprobs)], [0], shared=True), CPU)
+
+
+@given(shared=st.booleans(), budget=st.integers(1, 200))
+def test_the_tensors_hold_what_was_sampled_and_nothing_else(shared, budget):
+    samples = members(3)
+    made = rows(samples, range(len(samples)), shared=shared)
+    for micro_batch in micro_batches(made, token_budget=budget, sequences=None):
+        batch = build_batch(micro_batch, CPU)
+        parts = batch.chosen_N.split(batch.length_S.tolist())
+        for index, part in zip(batch.samples, parts, strict=True):
+            assert tuple(part.tolist()) == samples[index].sample.completion.token_ids
+        # Behind each position that is scored stands the token before the one that it predicts.
+        before = batch.input_BT.flatten()[batch.scored_N].tolist()
+        wanted = [
+            token
+            for index in batch.samples
+            for token in (samples[index].prompt_ids[-1], *samples[index].sample.completion.token_ids[:-1])
+        ]
+        assert before == wanted
+
+
+class Architecture:
+    def __init__(self, model_type, layer_types=None):
+        self.model_type, self.layer_types = model_type, layer_types
+
+
+def test_only_plain_attention_shares_prompts():
+    assert shares_prompt(Architecture("llama"))
+    assert shares_prompt(Architecture("qwen3", ["full_attention"] * 2))
+    assert not shares_prompt(Architecture("qwen3", ["full_attention", "sliding_attention"]))
+    assert not shares_prompt(Architecture("mamba"))

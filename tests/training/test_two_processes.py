@@ -1,0 +1,60 @@
+"""A whole run of two processes, started as a user would: it learns what one process learns."""
+
+import json
+import subprocess
+import sys
+
+import torch
+from safetensors.torch import load_file
+from scripted_experiment import write_experiment
+
+
+def trained(folder, model, processes):
+    """Run three tasks a step, so that one of two processes has fewer; returns the run folder."""
+    folder.mkdir()
+    file = write_experiment(folder, model)
+    words = [
+        "training.train_batch_size=3",
+        "training.total_training_steps=1",
+        "env.options.validation_size=3",
+        "env.options.test_size=0",
+        f"+launch.num_processes={processes}",
+        "+launch.num_cpu_threads_per_process=1",
+    ]
+    command = [sys.executable, "-m", "pettingllms", "train", str(file), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    logs = "".join(path.read_text()[-2000:] for path in folder.glob("outputs/*/*/*.log"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    (run,) = (folder / "outputs").glob("*/*")
+    return run
+
+
+def samples(run):
+    lines = (run / "samples" / "train-000001.jsonl").read_text().splitlines()
+    return [s for line in lines for turn in json.loads(line)["turns"] for s in turn["samples"]]
+
+
+def measured(run):
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [0, 1]
+    return {name: value for name, value in records[1].items() if not name.startswith(("time/", "perf/"))}
+
+
+def test_two_processes_sample_and_learn_what_one_does(tmp_path, tiny_model):
+    one, two = (trained(tmp_path / str(n), tiny_model, n) for n in (1, 2))
+    alone, shared = samples(one), samples(two)
+    assert [(s["token_ids"], s["seed"], s["reward"]) for s in alone] == [
+        (s["token_ids"], s["seed"], s["reward"]) for s in shared
+    ]
+    assert len({sample["seed"] for sample in shared}) == len(shared) == 3 * 2 * 4
+    first, second = measured(one), measured(two)
+    assert first.keys() == second.keys()
+    assert all(abs(first[name] - second[name]) < 1e-4 for name in first)
+    for number in (0, 1):
+        paths = [
+            run / "checkpoints" / "step_000001" / "adapters" / str(number) / "adapter_model.safetensors"
+            for run in (one, two)
+        ]
+        wanted, got = (load_file(path) for path in paths)
+        assert max((got[name] - tensor).abs().max() for name, tensor in wanted.items()) < torch.tensor(1e-6)
+    assert (two / "engine-1.log").is_file(), "each process has an engine of its own"

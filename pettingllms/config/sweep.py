@@ -9,13 +9,19 @@ from pydantic import Field
 from pettingllms.config.model import ConfigModel, Only
 
 METRICS = (
-    *("val/success_rate", "test/success_rate", "train/success_rate"),
-    *("val/reward/<agent>", "test/reward/<agent>", "train/reward/<agent>"),
-    *("train/zero_variance/<agent>", "train/truncated/<agent>", "train/cut_prompts", "train/tokens"),
-    *("train/loss/<policy>", "train/scored_tokens/<policy>", "train/kl/<policy>", "train/entropy/<policy>"),
-    *("train/clip_fraction/<policy>", "train/engine_gap/<policy>", "train/grad_norm/<policy>"),
-    *("time/step", "time/rollout", "time/train", "time/sync", "time/val", "time/test"),
-    "perf/rollout_tokens_per_second",
+    *("val/success_rate", "test/success_rate", "val/reward/<agent>", "test/reward/<agent>"),
+    *("val/failed_generations", "val/failed_actions", "test/failed_generations", "test/failed_actions"),
+    *("train/failed_generations", "train/failed_actions", "train/success_rate", "train/reward/<agent>"),
+    *("train/zero_variance/<agent>", "train/group_size/<agent>", "train/dropped/<agent>"),
+    *("train/truncated/<agent>", "train/response_length/<agent>", "train/cut_prompts"),
+    *("train/skipped_turns", "train/tasks", "train/tokens", "train/loss/<policy>"),
+    *("train/scored_tokens/<policy>", "train/kl/<policy>", "train/reference_kl/<policy>"),
+    *("train/kl_reward/<policy>", "train/kl_coef/<policy>", "train/entropy/<policy>"),
+    *("train/clip_fraction/<policy>", "train/is_weight/<policy>", "train/is_capped/<policy>"),
+    *("train/engine_gap/<policy>", "train/nonfinite_engine/<policy>", "train/grad_norm/<policy>"),
+    *("train/dropped_steps/<policy>", "train/lr/<policy>", "epoch", "epoch/success_rate"),
+    *("epoch/reward/<agent>", "time/step", "time/rollout", "time/train", "time/sync", "time/val"),
+    *("time/test", "perf/rollout_tokens_per_second"),
 )
 """What a run measures, as docs/records.md lists it; `<agent>` and `<policy>` stand for names in the file."""
 

@@ -86,13 +86,14 @@ class VllmEngine:
         """Hand waiting requests to vLLM: all, or under merged serving those of one policy."""
         if not self._waiting:
             return
-        admitted = self._waiting
+        admitted, later = self._waiting, []
         if self._merges:
             policy = next(iter(self._running.values()), self._waiting[0][1].policy)
-            admitted = [(number, request) for number, request in self._waiting if request.policy == policy]
+            admitted = [one for one in self._waiting if one[1].policy == policy]
+            later = [one for one in self._waiting if one[1].policy != policy]
             if not self._running:
                 self._serve(policy)
-        self._waiting = [one for one in self._waiting if self._merges and one[1].policy != policy]
+        self._waiting = later
         for number, request in admitted:
             self._add(number, request)
 

@@ -68,7 +68,7 @@ def test_an_ignored_key_is_never_clean(lint):
 def test_a_batch_names_both_paths_and_what_would_divide_it(lint):
     code, text = lint(f"[training]\ntrain_batch_size = 16\n[{MODEL}.actor]\nppo_mini_batch_size = 128\n")
     assert code == 1
-    assert "warning[PLM312]" in text
+    assert "error[PLM312]" in text
     assert "train_batch_size" in text
     assert "ppo_mini_batch_size" in text
     assert "16" in text[text.index("help:") :]

@@ -195,7 +195,7 @@ EVERYTHING = [
     f"{TRAINER}.actor_rollout_ref.actor.use_dynamic_bsz=false",
     f"{TRAINER}.actor_rollout_ref.actor.optim.warmup_style=cosine",
     f"{TRAINER}.actor_rollout_ref.actor.use_kl_loss=true",
-    "training.max_response_length=12",
+    "training.max_response_length=16",
 ]
 
 

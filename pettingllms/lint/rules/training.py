@@ -87,7 +87,7 @@ def no_validation_between(context: Context) -> Iterator[Finding]:
 @rule(
     "PLM312",
     "mini-batch",
-    Severity.WARNING,
+    Severity.ERROR,
     reads=["training.train_batch_size", f"{OURS}.actor.ppo_mini_batch_size"],
 )
 def mini_batch(context: Context) -> Iterator[Finding]:

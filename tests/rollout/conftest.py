@@ -1,44 +1,12 @@
 """Engines to test, and the models that they run; vLLM is started once for each way of serving."""
 
 import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from test_engine_process import settings
+from served_engines import Served, engine_settings
 from tiny_model_fixture import tiny_model
 
 __all__ = ["tiny_model"]
-
-POLICIES = ("plain", "a", "b", "c", "d")
-"""No adapter is ever loaded for `plain`."""
-
-
-@dataclass
-class Served:
-    """An engine and what it serves. `versions`: how often each policy was loaded, by any test."""
-
-    engine: Any
-    kind: str
-    model: Path
-    folder: Path
-    versions: dict
-
-    def load(self, policy, seed, **adapter):
-        """Make a random adapter the policy's next version; returns its number and the adapter's folder."""
-        from engine_models import make_adapter
-
-        version = self.versions[policy] = self.versions.get(policy, 0) + 1
-        target = self.folder / f"{policy}-{version}"
-        make_adapter(self.model, target, seed=seed, **adapter)
-        self.engine.load_policy(policy, version, target)
-        return version, target
-
-
-def engine_settings(model, name, serving, **changes):
-    values = {"max_model_len": 512, "max_num_seqs": 16, "threads": 2, "policies": POLICIES} | changes
-    return settings(model, name=name, serving=serving, **values)
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def build_model(folder, *, tied):
             num_key_value_heads=1,
             head_dim=32,
             max_position_embeddings=1024,
+            initializer_range=0.15,  # layers outweigh embeddings: what comes next depends on all before
             eos_token_id=0,
             pad_token_id=0,
             bos_token_id=None,
@@ -52,11 +53,11 @@ def build_model(folder, *, tied):
     )
     with torch.no_grad():
         liked = [*END_IDS, *(vocabulary[word] for word in (*LETTERS, *map("".join, triples[::12])))]
-        model.lm_head.weight *= 6
-        model.lm_head.weight[liked] *= 4
+        model.lm_head.weight[liked] *= 3
         # Where one end token is likely the other is too, though never as likely.
-        model.lm_head.weight[END_IDS[0]] *= 0.1
-        model.lm_head.weight[END_IDS[0]] += model.lm_head.weight[END_IDS[1]]
+        first, second = END_IDS
+        model.lm_head.weight[second] *= 1.5
+        model.lm_head.weight[first] = model.lm_head.weight[second] + 0.2 * model.lm_head.weight[first]
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     settings = folder / "generation_config.json"

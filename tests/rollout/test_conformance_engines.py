@@ -183,7 +183,7 @@ def test_c16_prompt_ids_sent_are_prompt_ids_scored(kind, template, request, monk
 
 
 def test_c25_a_cached_prompt_is_answered_by_the_new_weights(vllm, tmp_path):
-    from conftest import Served, engine_settings
+    from served_engines import Served, engine_settings
 
     from pettingllms.rollout.hf import HfEngine
 

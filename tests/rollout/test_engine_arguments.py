@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from test_engine_process import settings
+from served_engines import settings
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import plan_policies

@@ -3,32 +3,12 @@ import signal
 import time
 
 import pytest
+from served_engines import settings
 
 from pettingllms.errors import Interrupted, RolloutError
-from pettingllms.rollout.engine import EngineSettings, generate
+from pettingllms.rollout.engine import generate
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.types import Request, TokenSampling
-
-
-def settings(model, **changes):
-    values = {
-        "name": "scripted",
-        "model_folder": model,
-        "device": "cpu",
-        "dtype": "float32",
-        "serving": "merged",
-        "policies": ("p",),
-        "max_lora_rank": 8,
-        "max_model_len": 128,
-        "max_num_seqs": 8,
-        "tensor_parallel_size": 1,
-        "gpu_memory_utilization": 0.5,
-        "trust_remote_code": False,
-        "threads": 1,
-        "seed": 0,
-        "replies": ("{1} + {0}", "no"),
-    }
-    return EngineSettings(**values | changes)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import math
 from collections import Counter
 
 import pytest
-from conftest import engine_settings
 from engine_models import LETTERS, Reference, build_model, largest_gap, make_adapter
+from served_engines import engine_settings
 
 from pettingllms.errors import RolloutError
 from pettingllms.rollout.engine import generate

@@ -5,8 +5,8 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from conftest import engine_settings
 from engine_models import make_adapter
+from served_engines import engine_settings
 
 from pettingllms.errors import RolloutError
 from pettingllms.rollout.vllm import VllmEngine

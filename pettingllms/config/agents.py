@@ -64,8 +64,8 @@ class ExampleTurn(ConfigModel):
 class TokenSamplingConfig(ConfigModel):
     """How an agent draws tokens while training."""
 
-    temperature: float | None = Field(None, gt=0)
-    """Softmax temperature, no unit. Default: the policy's rollout temperature."""
+    temperature: float | None = Field(None, ge=0.01)
+    """Softmax temperature, no unit, at least 0.01. Default: the policy's rollout temperature."""
     top_p: float | None = Field(None, gt=0, le=1)
     """Nucleus mass in (0, 1]; 1 is off. Default: the policy's rollout."""
     top_k: int | None = Field(None, ge=-1)

@@ -143,8 +143,8 @@ class RolloutConfig(ConfigModel):
     """How a LoRA policy is served. `auto`: merged weights on the CPU, adapters on CUDA."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the engine's weights. `auto`: float32 on the CPU, bfloat16 on CUDA."""
-    temperature: float | None = Field(None, gt=0)
-    """Temperature of training rollouts. Default: `training.sample_temperature`."""
+    temperature: float | None = Field(None, ge=0.01)
+    """Temperature of training rollouts, at least 0.01. Default: `training.sample_temperature`."""
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus mass of training rollouts in (0, 1]; 1 is off. Log-probabilities are those of the tokens that
     are left, in the engine and in the trainer."""

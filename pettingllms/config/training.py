@@ -37,8 +37,8 @@ class TrainingConfig(ConfigModel):
     """K: candidates sampled at each turn of a training episode."""
     validate_sample_num: int = Field(1, ge=1)
     """Episodes per validation task."""
-    sample_temperature: float = Field(1.0, gt=0)
-    """Temperature of training rollouts, no unit."""
+    sample_temperature: float = Field(1.0, ge=0.01)
+    """Temperature of training rollouts, no unit, at least 0.01: vLLM has none between 0 and that."""
     val_freq: int = Field(10, ge=1)
     """Steps between two validations; also run before the first and after the last step."""
     resample_freq: int = Field(1, ge=1)

@@ -62,3 +62,9 @@ class InvariantError(PettingLLMsError):
     """What is about to be trained is not what was sampled: a fault of this package (exit 3)."""
 
     exit_code = 3
+
+
+class LostRankError(PettingLLMsError):
+    """Another process of the run has ended, so that this one cannot go on (exit 3)."""
+
+    exit_code = 3

@@ -6,6 +6,11 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
+
+LOOK_SECONDS = 1.0
+"""How often a process looks whether its parent is still there."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -17,11 +22,32 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def end_with_parent() -> None:
+def end_with_parent(grace: float = 10.0) -> None:
+    """End this process when its parent ends, however the parent ends (on Windows: does nothing).
+
+    SIGTERM comes first, as in `terminate_with_parent`. A process that handles it has `grace` seconds, after
+    which a thread ends the process with status 143 and without any cleaning up: the main thread may be
+    stuck in a call that never returns, such as one that waits for another process of the run.
+    """
+    if sys.platform == "win32":
+        # The parent's id stays the same there when the parent ends.
+        return
+    parent = os.getppid()
+    terminate_with_parent()
+    threading.Thread(target=_end_after, args=(parent, grace), name="parent watch", daemon=True).start()
+
+
+def _end_after(parent: int, grace: float) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    time.sleep(grace)
+    os._exit(128 + signal.SIGTERM)
+
+
+def terminate_with_parent() -> None:
     """Ask the kernel to send this process SIGTERM when its parent ends (Linux; elsewhere nothing).
 
-    The engine and the worker also end when their connection closes; this covers a parent that is
-    killed while they are busy.
+    The request outlives a change of program, so it can be made between fork and exec.
     """
     if sys.platform != "linux":
         return

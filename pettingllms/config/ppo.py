@@ -208,9 +208,9 @@ class KlControlConfig(ConfigModel):
     kl_coef: float = Field(0.001, ge=0)
     """The weight, or the one to start from."""
     horizon: float = Field(10000, gt=0)
-    """Of `adaptive`: tasks after which the weight has fully followed."""
+    """Of `adaptive`: samples after which the weight has fully followed."""
     target_kl: float = Field(0.1, gt=0)
-    """Of `adaptive`: distance per sequence in nats that is aimed at."""
+    """Of `adaptive`: mean distance per token in nats that is aimed at."""
 
 
 class FilterGroupsConfig(ConfigModel):
@@ -248,10 +248,13 @@ class AlgorithmConfig(ConfigModel):
     """Whether samples are weighed by trainer / engine probability: the engine rounds in other ways."""
     rollout_is_threshold: float = Field(2.0, gt=1)
     """Largest weight."""
+    rollout_is_threshold_lower: float | None = Field(None, gt=0, lt=1)
+    """Smallest weight, in `mask` mode. Default: 1 / `rollout_is_threshold`."""
     rollout_is_level: Literal["token", "sequence"] = "token"
     """What is weighed: each token by its own ratio, or a whole sequence by the product of its tokens'."""
     rollout_is_mode: Literal["truncate", "mask"] = "truncate"
-    """What becomes of larger weights: they are cut to the threshold, or what they belong to is left out."""
+    """What becomes of weights that are too large: they are cut to the threshold, or what they belong to is
+    left out of the surrogate, as it then is where they are too small."""
     filter_groups: FilterGroupsConfig = FilterGroupsConfig()
     """Dynamic sampling."""
 

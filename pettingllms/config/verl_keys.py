@@ -167,11 +167,13 @@ ALGORITHM: Table = {
         "max_num_gen_batches": Unset((0, None), "the batches that a step plays always have a limit"),
     },
     "rollout_is_threshold": Unset(NULL, "rollout_is says whether there is one"),
-    **each("rollout_is_threshold_lower rollout_is_veto_threshold", DoneOnlyAs()),
+    "rollout_is_veto_threshold": DoneOnlyAs(),
     "rollout_correction": {
         "rollout_is": BelongsTo("..rollout_is_level"),
         "rollout_is_threshold": BelongsTo("..rollout_is_threshold", inert=(2,)),
-        "rollout_rs": DoneOnlyAs((), 'algorithm.rollout_is_mode = "mask" does this'),
+        "rollout_rs": DoneOnlyAs(
+            (), 'algorithm.rollout_is_mode = "mask" leaves out what has a weight outside its bounds'
+        ),
         **each("rollout_rs_threshold rollout_rs_threshold_lower", NoEffect("read by rollout_rs only")),
         "rollout_token_veto_threshold": DoneOnlyAs(),
         **each("rollout_is_batch_normalize use_pure_rollout_correction", DoneOnlyAs((False,))),

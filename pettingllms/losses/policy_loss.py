@@ -34,6 +34,7 @@ class LossSettings:
     is_level: Level
     is_mode: Mode
     is_threshold: float
+    is_lower: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +135,5 @@ def _importance(tokens: LossTokens, settings: LossSettings) -> Tensor:
         level=settings.is_level,
         mode=settings.is_mode,
         threshold=settings.is_threshold,
+        lower=settings.is_lower,
     )

@@ -9,31 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.errors import RolloutError
+from pettingllms.rollout.plain_lora import not_plain
 
 PREFIX = "base_model.model."
 """What PEFT puts before the names of the base model's modules."""
-REFUSED = (
-    "use_dora",
-    "lora_bias",
-    "modules_to_save",
-    "fan_in_fan_out",
-    "rank_pattern",
-    "alpha_pattern",
-    "layer_replication",
-    "target_parameters",
-    "trainable_token_indices",
-    "alora_invocation_tokens",
-    "use_qalora",
-    "use_bdlora",
-    "arrow_config",
-)
-"""Settings of PEFT that make an adapter more than W + scale * B A; each is refused where it is set."""
-PLAIN = {
-    "peft_type": ("LORA",),
-    "bias": ("none",),
-    "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
-}
-"""Settings of PEFT with the values that leave the base weights as they are; the first is the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +79,7 @@ def read_deltas(adapter_folder: Path) -> dict[str, Delta]:
     says `use_rslora` (Kalajdzievski 2023, arXiv:2312.03732). Raises RolloutError for what is not plain LoRA.
     """
     settings = json.loads((adapter_folder / "adapter_config.json").read_text())
-    odd = [key for key in REFUSED if settings.get(key)]
-    odd += [key for key, plain in PLAIN.items() if settings.get(key, plain[0]) not in plain]
-    if odd:
+    if odd := not_plain(settings):
         raise RolloutError(
             f"the adapter in {adapter_folder} sets {odd[0]} = {settings[odd[0]]}, which engines cannot serve",
             help="only plain LoRA adapters are served, rank-stabilised ones included",

@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +26,8 @@ from pettingllms.rollout.engine import ENGINES, Engine, EngineSettings
 from pettingllms.types import Completion, Request
 
 POLL_SECONDS = 0.2
+LEAVE_SECONDS = 1.0
+"""How long the child may take to end after it was asked to."""
 LOG_TAIL_LINES = 15
 ONE_WAY = frozenset({"submit"})
 """Calls without an answer of their own: what goes wrong in one is the answer to the next call."""
@@ -79,25 +82,25 @@ class EngineProcess:
 
     def close(self) -> None:
         """End the child: ask first, kill after a second."""
-        assert self._child.stdin is not None
         assert self._child.stdout is not None
-        try:
-            self._child.stdin.close()
-            self._child.wait(timeout=1)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
-            self._child.kill()
-            self._child.wait()
+        self._end_child()
         self._receiver.join()
         self._child.stdout.close()
 
     def _receive(self) -> None:
-        """Own thread: a pipe cannot be waited for with a timeout everywhere, a queue can."""
+        """Own thread: a pipe cannot be waited for with a timeout everywhere, a queue can.
+
+        The last thing in the queue is None where the child hung up, or a text: why an answer is unreadable.
+        """
         assert self._child.stdout is not None
         try:
             while True:
                 self._answers.put(pickle.load(self._child.stdout))
-        except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+        except (EOFError, OSError):
             self._answers.put(None)
+        except Exception as error:
+            # Unpickling imports and calls what the answer names; whatever goes wrong, somebody waits here.
+            self._answers.put(_in_one_line(error))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         self._send((name, arguments))
@@ -118,19 +121,37 @@ class EngineProcess:
                 answer = self._answers.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
-            if answer is None:
-                raise self._failure()
+            if answer is None or isinstance(answer, str):
+                raise self._failure(answer)
             worked, value = answer
             if not worked:
                 raise RolloutError(f"the engine failed: {value}", help=f"its log is {self._log}")
             return value
 
-    def _failure(self) -> RolloutError:
-        status = self._child.wait()
+    def _end_child(self) -> bool:
+        """Ask the child to end, kill it if it does not; whether it ended by itself."""
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()
+        try:
+            self._child.wait(timeout=LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            return False
+        return True
+
+    def _failure(self, unreadable: str | None = None) -> RolloutError:
+        """Why there are no more answers; the child is ended where it still runs."""
+        ended = "did not end by itself and was killed"
+        if self._end_child():
+            ended = f"ended with status {self._child.returncode}"
+        if unreadable is not None:
+            ended += f"; its answer could not be read: {unreadable}"
         lines = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         tail = "\n".join(f"  {line}" for line in lines)
         return RolloutError(
-            f"the engine process ended with status {status}; its last lines:\n{tail}",
+            f"the engine process {ended}; its last lines:\n{tail}",
             help=f"its whole log is {self._log}",
         )
 
@@ -168,7 +189,11 @@ def _attempt(call: Callable[[], Any]) -> tuple[bool, Any]:
         return True, call()
     except Exception as error:
         traceback.print_exc()
-        return False, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return False, _in_one_line(error)
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _put(stream: BinaryIO, value: Any) -> None:

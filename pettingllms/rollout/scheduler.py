@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from pettingllms.errors import RolloutError
 from pettingllms.rollout.effects import Generate, Script
 from pettingllms.rollout.engine import Engine
 from pettingllms.rollout.workers import Workers
@@ -31,7 +32,8 @@ def play_scripts(
     `heartbeat` is called every time that something has happened, and every 0.2 s while jobs run.
 
     Whatever a script, a job, the engine or `heartbeat` raises ends the play at once; jobs under way are
-    left alone and their results dropped, and the engine may be left with pending requests.
+    left alone and their results dropped, and the engine may be left with pending requests. An engine that
+    answers nothing while requests are pending, or what is not pending, is a RolloutError.
     """
     with Workers(workers, len(scripts)) as pool:
         return _Scheduler(scripts, engine, pool, phases).play(heartbeat)
@@ -111,7 +113,12 @@ class _Scheduler(Generic[T]):
         self._engine.submit(submitted)
 
     def _collect(self) -> None:
-        for number, completion in self._engine.collect():
+        done = self._engine.collect()
+        if not done:
+            raise RolloutError(f"the engine answered nothing while {len(self._pending)} requests are pending")
+        for number, completion in done:
+            if number not in self._pending:
+                raise RolloutError(f"the engine answered request {number}, which is not pending")
             place, slot = self._pending.pop(number)
             line = self._lines[place]
             line.answers[slot] = completion

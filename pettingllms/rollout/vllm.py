@@ -50,10 +50,13 @@ class VllmEngine:
         self._waiting += requests
 
     def collect(self) -> list[tuple[int, Completion]]:
-        """Run vLLM step by step until a request is done."""
+        """Run vLLM step by step until a request is done. Raises RolloutError when it has lost one."""
         self._admit()
         done, self._refused = self._refused, []
         while self._running and not done:
+            if not self._llm.llm_engine.has_unfinished_requests():
+                lost = ", ".join(map(str, self._running))
+                raise RolloutError(f"vLLM has nothing left to do, but never answered these requests: {lost}")
             done = [self._finished(output) for output in self._llm.llm_engine.step()]
         return done
 

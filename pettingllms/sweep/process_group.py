@@ -8,17 +8,20 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pettingllms.errors import LauncherError
-from pettingllms.process import end_with_parent
+from pettingllms.process import terminate_with_parent
 
 POLL_SECONDS = 0.05
 LEAVE_SECONDS = 2.0
 """How long processes may take to go by themselves after the launcher has ended."""
 KILLED_SECONDS = 10.0
 """How long the system may take to clear away processes that were killed."""
+MARK = "PETTINGLLMS_PROCESS_GROUP"
+"""The variable by which the processes of one command are known."""
 
 
 class ProcessGroup:
@@ -29,6 +32,7 @@ class ProcessGroup:
     """
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._mark = str(uuid.uuid4())
         try:
             with log.open("ab") as output:
                 self._leader = subprocess.Popen(
@@ -36,9 +40,9 @@ class ProcessGroup:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env=dict(environment),
+                    env=dict(environment, **{MARK: self._mark}),
                     start_new_session=True,
-                    preexec_fn=end_with_parent,  # noqa: PLW1509 - this process has no threads
+                    preexec_fn=terminate_with_parent,  # noqa: PLW1509 - this process has no threads
                 )
         except OSError as cause:
             raise LauncherError(f"{argv[0]} cannot be started: {cause}") from cause
@@ -51,7 +55,7 @@ class ProcessGroup:
     def stop(self, number: int, worker: int | None) -> None:
         """Send signal `number` to the process `worker` of the group, or to all where it is not known."""
         with contextlib.suppress(ProcessLookupError):
-            if worker is not None and os.getpgid(worker) == self._group:
+            if worker is not None and (worker in self._members() or os.getpgid(worker) == self._group):
                 os.kill(worker, number)
             else:
                 os.killpg(self._group, number)
@@ -60,6 +64,9 @@ class ProcessGroup:
         """Kill every process of the group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._group, signal.SIGKILL)
+        for member in self._members():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(member, signal.SIGKILL)
 
     def end(self) -> None:
         """Return when no process of the group is left; those that do not leave are killed.
@@ -73,13 +80,32 @@ class ProcessGroup:
         if not self._gone_within(KILLED_SECONDS):
             raise LauncherError(f"processes of group {self._group} cannot be killed")
 
+    def _members(self) -> set[int]:
+        """Processes of the command that run, also those in sessions of their own.
+
+        A launcher of several workers gives each a session of its own; all inherit the mark. It can be read
+        on Linux only: elsewhere those of the group are not told apart, and the command stands for them.
+        """
+        if sys.platform != "linux":
+            return {self._leader.pid} if self._leader.poll() is None else set()
+        wanted = f"{MARK}={self._mark}".encode()
+        return {int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _was_given(folder, wanted)}
+
     def _gone_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while group_is_alive(self._group):
+        while group_is_alive(self._group) or self._members():
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
         return True
+
+
+def _was_given(folder: Path, variable: bytes) -> bool:
+    """Whether the process of `folder` has `variable` in its environment; one that ended has none."""
+    try:
+        return variable in (folder / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def group_is_alive(group: int) -> bool:

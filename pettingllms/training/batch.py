@@ -13,9 +13,10 @@ from pettingllms.errors import RolloutError
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.types import Episode, Group, Task
 
-Play = Callable[[Sequence[tuple[int, Task]], int], tuple[list[Episode], dict[str, list[float]]]]
-"""Plays tasks under their places, at an attempt from 0: episodes of all ranks in the order of places, and by
-policy the distances of their sequences to the reference."""
+Distances = dict[str, list[float]]
+"""By policy whose reward has a KL penalty: how far each of its sequences is from the reference, per token."""
+Play = Callable[[Sequence[tuple[int, Task]], int], tuple[list[Episode], Distances]]
+"""Plays tasks under their places, at an attempt from 0: episodes of all ranks in the order of places."""
 
 VERSION_LAG = 0
 """Updates that may lie between the weights that sampled and those that are trained: rollout and update take
@@ -26,13 +27,13 @@ turns."""
 class StepBatch:
     """All episodes of a step, and the groups that it trains on, filtered.
 
-    `played`: places of all tasks that were played. `distances`: see `Play`.
+    `played`: places of all tasks that were played.
     """
 
     episodes: list[Episode]
     groups: list[Group]
     played: Set[int]
-    distances: dict[str, list[float]]
+    distances: Distances
 
     def of_policy(self, policy: str) -> list[Group]:
         """The groups of one policy."""
@@ -73,7 +74,7 @@ def step_batch(
             groups += groups_of(played, plans, trained)
             distances = {policy: values + further[policy] for policy, values in distances.items()}
         groups = _first_informative(groups, informative_places(groups, refilling), size)
-    _refuse_a_step_without_rewards(step, episodes)
+    refuse_without_rewards(f"step {step}", episodes)
     check_groups(groups, versions, lag=VERSION_LAG, one_prompt=tree)
     kept = []
     for name, plan in plans.items():
@@ -82,15 +83,18 @@ def step_batch(
     return StepBatch(episodes, kept, {episode.place for episode in episodes}, distances)
 
 
-def _refuse_a_step_without_rewards(step: int, episodes: Sequence[Episode]) -> None:
-    """Single failures cost their samples; where nothing succeeds, going on would only hide the reason."""
+def refuse_without_rewards(what: str, episodes: Sequence[Episode]) -> None:
+    """Raise RolloutError where no action of `what` could be carried out.
+
+    Single failures cost their samples; where nothing succeeds, going on would only hide the reason.
+    """
     samples = [sample for one in episodes for turn in one.turns for sample in turn.samples]
     if any(sample.reward is not None for sample in samples):
         return
     reasons = sorted({str(sample.completion.error or sample.masked) for sample in samples})
     why = "; ".join(reasons[:3]) or "all turns were skipped"
     raise RolloutError(
-        f"no action of step {step} could be carried out: {why}",
+        f"no action of {what} could be carried out: {why}",
         help="log.txt and engine.log of the run folder say more",
     )
 

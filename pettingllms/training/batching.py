@@ -11,7 +11,7 @@ from torch import Tensor
 from pettingllms.types import Scored, TokenSampling
 
 SHARED_PROMPT_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
-"""Architectures whose attention is nothing but the mask given to it."""
+"""Architectures whose attention, but for sliding windows, is nothing but the mask given to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,16 @@ class Batch:
 
 
 def shares_prompt(model_config: object) -> bool:
-    """Whether responses of one prompt may share a row: every layer sees exactly what the mask says."""
-    kinds = getattr(model_config, "layer_types", None) or ["full_attention"]
-    known = getattr(model_config, "model_type", "") in SHARED_PROMPT_MODELS
-    return known and set(kinds) == {"full_attention"}
+    """Whether responses of one prompt may share a row: every layer sees exactly what the mask says.
+
+    transformers leaves a mask of four dimensions as it is and so skips the sliding window of a model. Where
+    the settings have no `layer_types`, a window belongs to every layer.
+    """
+    if getattr(model_config, "model_type", "") not in SHARED_PROMPT_MODELS:
+        return False
+    if kinds := getattr(model_config, "layer_types", None):
+        return set(kinds) == {"full_attention"}
+    return getattr(model_config, "sliding_window", None) is None
 
 
 def rows(samples: Sequence[Scored], wanted: Sequence[int], *, shared: bool) -> list[Row]:

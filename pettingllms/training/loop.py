@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
+import torch
+
+from pettingllms.config.homes import PolicyPlan
 from pettingllms.config.training import TrainingConfig
 from pettingllms.errors import Interrupted
 from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.seeds import derive
-from pettingllms.training.batch import StepBatch, step_batch
+from pettingllms.training.batch import Distances, StepBatch, refuse_without_rewards, step_batch
 from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
 from pettingllms.training.events import EventStream
 from pettingllms.training.penalties import KlControl, penalised
@@ -53,14 +59,16 @@ class TrainingLoop:
     shares_device: bool
     check: Callable[[], None]
     _epoch: EpochMeans = field(default_factory=EpochMeans)
+    _saved: int | None = None
+    """The step of the newest checkpoint."""
 
     def run(self) -> None:
         """Validate, train `total_training_steps` steps, test; a stop request leaves a checkpoint."""
         total = self.training.total_training_steps
         done = 0
-        # The engine starts from the base model: a policy that starts from an adapter is sent before all.
-        self._send([name for name, plan in self.policies.plans.items() if plan.adapter_path is not None], 0)
         try:
+            # The engine starts from the base model: a policy that starts from an adapter is sent before all.
+            self._send([name for name, plan in self._used().items() if plan.adapter_path is not None], 0)
             self._log({"step": 0, **self._evaluate("val", 0), **self._evaluate("test", 0)})
             for step in range(1, total + 1):
                 record = self._step(step)
@@ -77,11 +85,23 @@ class TrainingLoop:
                 if step == total or ends or (every and step % every == 0):
                     self._save(step)
         except Interrupted:
-            self._save(done)
+            if self._saved != done:
+                self._save(done)
             raise
 
     def _step(self, step: int) -> dict[str, float]:
         """One training step; a stop request before its end leaves all policies as they were."""
+        before = self.policies.snapshot()
+        coefs = {policy: control.coef for policy, control in self.controls.items()}
+        try:
+            return self._trained(step)
+        except Interrupted:
+            self.policies.restore(before)
+            for policy, coef in coefs.items():
+                self.controls[policy].coef = coef
+            raise
+
+    def _trained(self, step: int) -> dict[str, float]:
         clock = _Clock()
         batch = self._batch(step)
         clock.lap("rollout")
@@ -90,42 +110,55 @@ class TrainingLoop:
         record = episode_metrics("train", batch.episodes)
         record |= rollout_metrics(batch.episodes, batch.groups, batch.played)
         for policy, distances in batch.distances.items():
+            self.controls[policy].follow(distances)
             if distances:
-                mean = sum(distances) / len(distances)
-                self.controls[policy].follow(mean, len(batch.played))
-                record[f"train/kl_reward/{policy}"] = mean
+                record[f"train/kl_reward/{policy}"] = fmean(distances)
                 record[f"train/kl_coef/{policy}"] = self.controls[policy].coef
-        if self.shares_device:
-            self.rollout.engine.sleep()
-        measured, stepped = self._update(step, batch)
+        with self._device_to_itself():
+            measured, stepped = self._update(step, batch)
         record |= {f"train/{key}/{policy}": value for (key, policy), value in measured.items()}
         clock.lap("train")
-        if self.shares_device:
-            self.rollout.engine.wake()
         self._send(stepped, step)
         clock.lap("sync")
         record["perf/rollout_tokens_per_second"] = sampled_tokens(batch.episodes) / clock.laps["rollout"]
         return record | clock.record()
 
+    @contextmanager
+    def _device_to_itself(self) -> Iterator[None]:
+        """The engine sleeps inside the block, where it shares its device with the trainer."""
+        if not self.shares_device:
+            yield
+            return
+        self.ranks.together(self.rollout.engine.sleep)
+        yield
+        # What the trainer's allocator keeps for later is what the engine needs now.
+        torch.cuda.empty_cache()
+        self.ranks.together(self.rollout.engine.wake)
+
+    def _used(self) -> dict[str, PolicyPlan]:
+        """The policies that agents sample from, which are all that the engine serves."""
+        used = {member.policy for member in self.rollout.team.members}
+        return {name: plan for name, plan in self.policies.plans.items() if name in used}
+
     def _batch(self, step: int) -> StepBatch:
         """Play the tasks of `step`, and more where a policy refills its batch."""
 
-        def play(
-            tasks: Sequence[tuple[int, Task]], attempt: int
-        ) -> tuple[list[Episode], dict[str, list[float]]]:
-            episodes = self._play("train", step, self.ranks.share(tasks), attempt)
-            plans = self.policies.plans.values()
-            if self.controls or any(plan.algorithm.overlong_penalty for plan in plans):
-                own, distances = penalised(episodes, self.policies, self.controls, self.check)
-            else:
-                own, distances = episodes, {}
-            shares = self.ranks.gather((own, distances))
-            gathered = [episode for share, _ in shares for episode in share]
-            gathered.sort(key=lambda episode: (episode.place, episode.branch))
-            merged = {
-                policy: [value for _, share in shares for value in share[policy]] for policy in self.controls
+        def play(tasks: Sequence[tuple[int, Task]], attempt: int) -> tuple[list[Episode], Distances]:
+            own = self.ranks.share(tasks)
+            shares = self.ranks.together(lambda: self._play("train", step, own, attempt))
+            scored: list[tuple[list[Episode], Distances]] = [(share, {}) for share in shares]
+            # Penalties need the trainer's log-probabilities; each rank works out those of its own episodes.
+            if self.controls or any(plan.algorithm.overlong_penalty for plan in self._used().values()):
+                played = shares[self.ranks.rank]
+                with self._device_to_itself():
+                    scored = self.ranks.together(
+                        lambda: penalised(played, self.policies, self.controls, self.check)
+                    )
+            episodes = [episode for share, _ in scored for episode in share]
+            episodes.sort(key=lambda episode: (episode.place, episode.branch))
+            return episodes, {
+                policy: [value for _, share in scored for value in share[policy]] for policy in self.controls
             }
-            return gathered, merged
 
         return step_batch(
             self.schedule,
@@ -138,39 +171,43 @@ class TrainingLoop:
         )
 
     def _update(self, step: int, batch: StepBatch) -> tuple[dict[tuple[str, str], float], list[str]]:
-        """Update every policy; a stop request puts all of them back.
+        """Update every policy; one without gradient takes no step.
 
-        A policy without gradient takes no step. Returns what was measured by (metric, policy), and the
-        policies that took steps.
+        Returns what was measured by (metric, policy), and the policies that took steps.
         """
-        before = self.policies.snapshot()
         own = {name: batch.of_policy(name) for name in self.policies.plans}
         own = {name: groups for name, groups in own.items() if groups}
+        seed = derive(self.training.seed, "update", step)
         measured: dict[tuple[str, str], float] = {}
         stepped = []
-        try:
-            for number, (policy, groups) in enumerate(own.items()):
-                self.events.write("phase", step=step, phase="train", done=number, total=len(own))
-                seed = derive(self.training.seed, "update", step)
-                update = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check)
-                result = update.run()
-                measured |= {(key, policy): value for key, value in result.metrics.items()}
-                if result.steps:
-                    stepped.append(policy)
-        except Interrupted:
-            self.policies.restore(before)
-            raise
+        for number, (policy, groups) in enumerate(own.items()):
+            self.events.write("phase", step=step, phase="train", done=number, total=len(own))
+            result = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check).run()
+            measured |= {(key, policy): value for key, value in result.metrics.items()}
+            if result.steps:
+                stepped.append(policy)
         return measured, stepped
 
     def _send(self, policies: Sequence[str], step: int) -> None:
-        """Hand the new adapters to the engine; each rank writes for its own, whose disk it may not share."""
+        """Hand the new adapters to the engine; each rank writes for its own, whose disk it may not share.
+
+        The newest of each policy stays on the disk, as an engine may read it again; older ones go.
+        """
         self.events.write("phase", step=step, phase="sync", done=0, total=1)
-        for policy in policies:
-            version = self.policies.versions[policy]
-            number = list(self.policies.plans).index(policy)
-            target = self.folder / "engine" / f"rank{self.ranks.rank}-policy{number}-{version}"
-            self.policies.export(policy, target)
-            self.rollout.engine.load_policy(policy, version, target)
+
+        def hand_over() -> None:
+            for policy in policies:
+                version = self.policies.versions[policy]
+                number = list(self.policies.plans).index(policy)
+                root = self.folder / "engine" / f"rank{self.ranks.rank}-policy{number}"
+                target = root / str(version)
+                self.policies.export(policy, target)
+                self.rollout.engine.load_policy(policy, version, target)
+                for older in root.iterdir():
+                    if older != target:
+                        shutil.rmtree(older)
+
+        self.ranks.together(hand_over)
 
     def _evaluate(self, split: Split, step: int) -> dict[str, float]:
         """Success and rewards on a held-out split, by plain sampling; empty when the split is."""
@@ -179,9 +216,10 @@ class TrainingLoop:
             return {}
         begin = time.perf_counter()
         repeated = [task for task in tasks for _ in range(self.training.validate_sample_num)]
-        own = self._play(split, step, self.ranks.share(list(enumerate(repeated))), 0)
-        episodes = [episode for share in self.ranks.gather(own) for episode in share]
-        episodes.sort(key=lambda episode: episode.place)
+        own = self.ranks.share(list(enumerate(repeated)))
+        shares = self.ranks.together(lambda: self._play(split, step, own, 0))
+        episodes = sorted((one for share in shares for one in share), key=lambda one: one.place)
+        refuse_without_rewards(f"{split} at step {step}", episodes)
         if self.ranks.leads:
             write_samples(self.folder / "samples", split, step, episodes, [])
         return episode_metrics(split, episodes) | {f"time/{split}": time.perf_counter() - begin}
@@ -219,6 +257,7 @@ class TrainingLoop:
         root = checkpoint_root(self.folder, self.training.model_checkpoints_dir)
         coefs = {policy: control.coef for policy, control in self.controls.items()}
         saved = save_checkpoint(self.policies, coefs, step, root, self.training.keep_checkpoints)
+        self._saved = step
         self.events.write("checkpoint", path=str(saved))
 
 

@@ -25,11 +25,11 @@ class KlControl:
         self._settings = settings
         self.coef = settings.kl_coef
 
-    def follow(self, measured: float, tasks: int) -> None:
-        """Move the weight after a step of `tasks` tasks in which sequences were `measured` nats away."""
-        if self._settings.type == "adaptive":
-            error = min(max(measured / self._settings.target_kl - 1, -0.2), 0.2)
-            self.coef *= 1 + error * tasks / self._settings.horizon
+    def follow(self, distances: Sequence[float]) -> None:
+        """Move the weight after a step whose sequences were that far away, in nats per token."""
+        if self._settings.type == "adaptive" and distances:
+            error = min(max(fmean(distances) / self._settings.target_kl - 1, -0.2), 0.2)
+            self.coef *= 1 + error * len(distances) / self._settings.horizon
 
 
 def penalised(
@@ -38,25 +38,29 @@ def penalised(
     controls: Mapping[str, KlControl],
     check: Callable[[], None],
 ) -> tuple[list[Episode], dict[str, list[float]]]:
-    """The episodes with `Reward.penalty` set, and by policy the distance of each of its sequences in nats.
+    """The episodes with `Reward.penalty` set, and by policy how far each of its sequences is, per token.
 
     `controls`: the policies whose rewards hold the distance, estimated token by token and summed over a
     sequence. An action of several completions loses the mean of theirs.
     """
     distances = {policy: _distances(policy, episodes, policies, check) for policy in controls}
-    merged = {key: value for of_policy in distances.values() for key, value in of_policy.items()}
+    sums = {key: total for of_policy in distances.values() for key, (total, _) in of_policy.items()}
+    means = {
+        policy: [total / tokens for total, tokens in of_policy.values()]
+        for policy, of_policy in distances.items()
+    }
 
     def penalty(policy: str, sample: Sample) -> float:
         algorithm = policies.plans[policy].algorithm
         long = sample.completion.finish_reason is FinishReason.LENGTH
         coef = controls[policy].coef if policy in controls else 0.0
-        return coef * merged.get(id(sample), 0.0) + algorithm.overlong_penalty * long
+        return coef * sums.get(id(sample), 0.0) + algorithm.overlong_penalty * long
 
     changed = [
         replace(episode, turns=tuple(_penalised_turn(turn, penalty) for turn in episode.turns))
         for episode in episodes
     ]
-    return changed, {policy: list(of_policy.values()) for policy, of_policy in distances.items()}
+    return changed, means
 
 
 def _penalised_turn(turn: Turn, penalty: Callable[[str, Sample], float]) -> Turn:
@@ -75,8 +79,8 @@ def _penalised_turn(turn: Turn, penalty: Callable[[str, Sample], float]) -> Turn
 
 def _distances(
     policy: str, episodes: Sequence[Episode], policies: Policies, check: Callable[[], None]
-) -> dict[int, float]:
-    """Estimated distance of each sampled sequence of `policy` to its reference, by the sample's `id`."""
+) -> dict[int, tuple[float, int]]:
+    """Distance of each sampled sequence of `policy` to its reference and its tokens, by the sample's `id`."""
     scored = [
         Scored(sample, turn.prompt_ids, turn.sampling, 0.0)
         for episode in episodes
@@ -86,7 +90,7 @@ def _distances(
         if sample.reward is not None and sample.completion.token_ids
     ]
     plan = policies.plans[policy]
-    found: dict[int, float] = {}
+    found: dict[int, tuple[float, int]] = {}
     all_rows = rows(scored, range(len(scored)), shared=policies.shared_prompt)
     with torch.no_grad():
         for micro_batch in micro_batches(all_rows, token_budget=plan.token_budget, sequences=None):
@@ -98,7 +102,9 @@ def _distances(
             sums = torch.zeros(len(batch.samples), device=per_token.device)
             sums.index_add_(0, batch.sequence_N, per_token)
             found |= {
-                id(scored[index].sample): value
-                for index, value in zip(batch.samples, sums.tolist(), strict=True)
+                id(scored[index].sample): (total, tokens)
+                for index, total, tokens in zip(
+                    batch.samples, sums.tolist(), batch.length_S.tolist(), strict=True
+                )
             }
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RefusedError
 from pettingllms.losses.logprobs import chosen_logprobs
 from pettingllms.rollout.seeds import derive
-from pettingllms.training.adapters import Recomputation, Switch, load_adapter, refuse_embedding_targets
 from pettingllms.training.batching import Batch, shares_prompt
+from pettingllms.training.lora import Recomputation, Switch, load_adapter, refuse_embedding_targets
+from pettingllms.types import TokenSampling
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SCALED_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -93,16 +94,19 @@ class Policies:
 
         Both are float32, of the distribution that `batch.sampling` draws from, with gradient unless the
         caller switched it off. `reference`: under the policy as it started, without gradient: the base model,
-        or the trained adapter that the plan names.
+        or the trained adapter that the plan names; at the same temperature, but with no token cut. The
+        tokens that the policy draws from are then among those of the reference, so that the mean of
+        log policy - log reference over its draws is KL(policy || reference).
         """
         if reference:
+            whole = replace(batch.sampling, top_p=1.0, top_k=-1, min_p=0.0)
             with torch.no_grad(), self._switch.using(self._references[policy]):
-                return self._logprobs(batch, entropy)
+                return self._logprobs(batch, whole, entropy)
         # It stays switched on, so that a backward pass does not have to switch for every layer.
         self._switch.to(self._adapters[policy])
         if self._recomputation is not None:
             self._recomputation.on = self.plans[policy].gradient_checkpointing
-        return self._logprobs(batch, entropy)
+        return self._logprobs(batch, batch.sampling, entropy)
 
     def export(self, policy: str, folder: Path) -> None:
         """Write the adapter in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`."""
@@ -137,11 +141,9 @@ class Policies:
             self.optimizers[name].load_state_dict(deepcopy(state))
         self.versions.update(snapshot.versions)
 
-    def _logprobs(self, batch: Batch, entropy: bool) -> tuple[Tensor, Tensor | None]:
+    def _logprobs(self, batch: Batch, sampling: TokenSampling, entropy: bool) -> tuple[Tensor, Tensor | None]:
         head_VH = self._model.base_model.model.get_output_embeddings().weight
-        return chosen_logprobs(
-            self._scored_hidden(batch), head_VH, batch.chosen_N, batch.sampling, entropy=entropy
-        )
+        return chosen_logprobs(self._scored_hidden(batch), head_VH, batch.chosen_N, sampling, entropy=entropy)
 
     def _scored_hidden(self, batch: Batch) -> Tensor:
         """Last hidden states [N, H] at the positions that predict the sampled tokens."""

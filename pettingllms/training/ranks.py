@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from pettingllms.errors import Interrupted, LostRankError
+
 T = TypeVar("T")
+
+LONGEST_WAIT = timedelta(days=1)
+"""How long a rank waits for the others: a rollout may take hours, and one that died is noticed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,8 @@ class Ranks:
         if not dist.is_initialized() or dist.get_world_size() == 1:
             return cls()
         # Objects travel over gloo also where tensors travel over NCCL: they live in the CPU's memory.
-        return cls(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo"))
+        group = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
+        return cls(dist.get_rank(), dist.get_world_size(), group)
 
     @property
     def leads(self) -> bool:
@@ -38,36 +47,73 @@ class Ranks:
         """The items that this process works on."""
         return items[self.rank :: self.world]
 
-    def gather(self, value: T) -> list[T]:
-        """What every rank passes, in the order of ranks, on every rank."""
-        if self.world == 1:
-            return [value]
-        values: list[Any] = [None] * self.world
-        dist.all_gather_object(values, value, group=self.objects)
-        return values
+    def together(self, work: Callable[[], T]) -> list[T]:
+        """What `work` gives on every rank, in the order of ranks, on every rank.
 
-    def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
+        A rank that is asked to stop while it works still meets the others here, and all of them raise
+        Interrupted at this same point: none waits for one that has gone.
+        """
+        if self.world == 1:
+            return [work()]
+        stop: Interrupted | None = None
+        value: Any = None
+        try:
+            value = work()
+        except Interrupted as asked:
+            stop = asked
+        shares: list[Any] = [None] * self.world
+        with _others_are_there():
+            dist.all_gather_object(shares, (stop is not None, value), group=self.objects)
+        if any(stopped for stopped, _ in shares):
+            raise stop or Interrupted(signal.SIGTERM)
+        return [share for _, share in shares]
+
+    def sum_gradients(self, parameters: Sequence[Tensor], stop: Interrupted | None) -> None:
         """Add up the gradients of all ranks, in place; a rank without one counts as zeros.
 
         All tensors travel as one, so that a rank that saw no sample of a policy takes part like any other.
+        Where one rank passes a `stop`, all of them raise Interrupted.
         """
         if self.world == 1:
+            if stop is not None:
+                raise stop
             return
-        flat = torch.cat(
-            [
-                (torch.zeros_like(one) if one.grad is None else one.grad).flatten().float()
-                for one in parameters
-            ]
-        )
-        dist.all_reduce(flat)
-        for parameter, part in zip(parameters, flat.split([one.numel() for one in parameters]), strict=True):
+        parts = [
+            (torch.zeros_like(one) if one.grad is None else one.grad).flatten().float() for one in parameters
+        ]
+        asked = torch.full((1,), float(stop is not None), device=parts[0].device)
+        flat = torch.cat([*parts, asked])
+        with _others_are_there():
+            dist.all_reduce(flat)
+        if flat[-1] > 0:
+            raise stop or Interrupted(signal.SIGTERM)
+        sizes = [one.numel() for one in parameters]
+        for parameter, part in zip(parameters, flat[:-1].split(sizes), strict=True):
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
-    def total(self, sums: dict[str, float]) -> dict[str, float]:
-        """The sums of all ranks, name by name."""
-        parts = self.gather(sums)
+    def total(self, sums: dict[str, float], stop: Interrupted | None) -> dict[str, float]:
+        """The sums of all ranks, name by name; a `stop` as in `sum_gradients`."""
+
+        def own() -> dict[str, float]:
+            if stop is not None:
+                raise stop
+            return sums
+
+        parts = self.together(own)
         names = dict.fromkeys(name for part in parts for name in part)
         return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
+
+
+@contextmanager
+def _others_are_there() -> Iterator[None]:
+    """A process that ended takes the connections with it, which torch tells in words of its own."""
+    try:
+        yield
+    except RuntimeError as cause:
+        raise LostRankError(
+            f"another process of the run ended: {(str(cause).splitlines() or [''])[0]}",
+            help="log.txt of the run folder says which one and why",
+        ) from cause
 
 
 def dealt(lengths: Sequence[int], world: int) -> list[int]:

@@ -56,7 +56,8 @@ def rollout_metrics(
             members = [member for group in own for member in group.members]
             metrics[f"train/zero_variance/{agent}"] = fmean(group.flat for group in own)
             metrics[f"train/group_size/{agent}"] = fmean(len(group.rewards) for group in own)
-            metrics[f"train/dropped/{agent}"] = fmean(member.dropped is not None for member in members)
+            if members:
+                metrics[f"train/dropped/{agent}"] = fmean(member.dropped is not None for member in members)
     for name in ("cut_prompts", "skipped_turns"):
         metrics[f"train/{name}"] = sum(episode.metrics[name] for episode in episodes)
     return metrics

@@ -12,10 +12,11 @@ from pettingllms.types import Task
 
 @dataclass(frozen=True, slots=True)
 class TaskSchedule:
-    """Seeded order without repetition inside an epoch.
+    """Seeded order without repetition inside a pass over the tasks.
 
-    `resample_freq`: steps that one batch is played. `epoch_size`: steps per epoch, None for one pass.
-    Tasks at the end of an epoch that fill no batch are left for the next shuffle.
+    `resample_freq`: steps that one batch is played. `epoch_size`: steps per epoch, None for one pass; a
+    longer epoch has several passes, each in an order of its own. Tasks at the end of a pass that fill no
+    batch are left for the next one.
     """
 
     tasks: Sequence[Task]
@@ -33,15 +34,19 @@ class TaskSchedule:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps until the tasks are reshuffled."""
-        one_pass = len(self.tasks) // self.batch_size * self.resample_freq
-        return min(self.epoch_size or one_pass, one_pass)
+        """Steps until an epoch ends, with which the tasks are reshuffled."""
+        return self.epoch_size or self._steps_per_pass
+
+    @property
+    def _steps_per_pass(self) -> int:
+        return len(self.tasks) // self.batch_size * self.resample_freq
 
     def batch(self, step: int) -> list[Task]:
         """Tasks of `step` (1-based)."""
         epoch, within = divmod(step - 1, self.steps_per_epoch)
+        number, within = divmod(within, self._steps_per_pass)
         order = list(self.tasks)
-        random.Random(f"tasks/{self.seed}/{epoch}").shuffle(order)
+        random.Random(f"tasks/{self.seed}/{epoch}/{number}").shuffle(order)
         begin = within // self.resample_freq * self.batch_size
         return order[begin : begin + self.batch_size]
 

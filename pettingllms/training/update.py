@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pettingllms.config.homes import PolicyPlan
-from pettingllms.errors import InvariantError
+from pettingllms.errors import Interrupted, InvariantError
 from pettingllms.losses.policy_loss import LossSettings, LossTokens, policy_loss
 from pettingllms.training.batching import Batch, Row, build_batch, micro_batches, rows
 from pettingllms.training.policies import Policies
@@ -59,6 +59,7 @@ def loss_settings(plan: PolicyPlan) -> LossSettings:
         is_level=algorithm.rollout_is_level,
         is_mode=algorithm.rollout_is_mode,
         is_threshold=algorithm.rollout_is_threshold,
+        is_lower=algorithm.rollout_is_threshold_lower or 1 / algorithm.rollout_is_threshold,
     )
 
 
@@ -79,7 +80,9 @@ class Update:
         seed: int,
         check: Callable[[], None],
     ) -> None:
-        """`check` is called between micro-batches; what it raises ends the update half done."""
+        """`check` is called between micro-batches; the Interrupted that it raises ends the update half done,
+        on every rank at the same point.
+        """
         self._policies, self._policy, self._ranks = policies, policy, ranks
         self._plan = policies.plans[policy]
         self._settings = loss_settings(self._plan)
@@ -94,6 +97,7 @@ class Update:
         self._old: dict[int, Tensor] = {}
         self._reference: dict[int, Tensor] = {}
         self._sums = _Sums()
+        self._stop: Interrupted | None = None
 
     def run(self) -> UpdateResult:
         """Train `ppo_epochs` times on all mini-batches."""
@@ -153,6 +157,7 @@ class Update:
             yield order[begin : begin + size]
 
     def _batches(self, own: Sequence[Row]) -> Iterator[Batch]:
+        """Micro-batches of the rows; none after a request to stop, on which ranks agree where they meet."""
         actor = self._plan.actor
         cut = micro_batches(
             own,
@@ -160,7 +165,13 @@ class Update:
             sequences=None if actor.use_dynamic_bsz else (actor.ppo_micro_batch_size_per_gpu or 1),
         )
         for micro_batch in cut:
-            self._check()
+            if self._stop is not None:
+                return
+            try:
+                self._check()
+            except Interrupted as asked:
+                self._stop = asked
+                return
             yield build_batch(micro_batch, self._policies.device)
 
     def _remember(self, kept: dict[int, Tensor], *, reference: bool) -> None:
@@ -189,12 +200,12 @@ class Update:
         sampled = sum(
             len(self._samples[index].sample.completion.token_ids) for row in own for index in row.indexes
         )
-        if trained != sampled:
+        if trained != sampled and self._stop is None:
             raise InvariantError(
                 f"{trained} tokens of policy {self._policy!r} were trained, {sampled} sampled"
             )
         parameters = self._policies.parameters(self._policy)
-        self._ranks.sum_gradients(parameters)
+        self._ranks.sum_gradients(parameters, self._stop)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._plan.actor.grad_clip))
         if math.isfinite(norm) and norm <= self._plan.actor.grad_norm_threshold:
             optimizer.step()
@@ -227,7 +238,7 @@ class Update:
 
     def _metrics(self, norms: Sequence[float], skipped: int, rate: float) -> dict[str, float]:
         """Means over the tokens that carried gradient, over all mini-batches, epochs and ranks."""
-        total = self._ranks.total(self._sums.sums)
+        total = self._ranks.total(self._sums.sums, self._stop)
         tokens = total.pop("tokens", 0.0)
         metrics = {
             "scored_tokens": tokens,

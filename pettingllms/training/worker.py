@@ -1,13 +1,14 @@
 """What `accelerate launch` starts: builds a trial from its run folder and runs it.
 
 Usage: `python -m pettingllms.training.worker RUN_FOLDER`, where the folder holds `trial.toml`.
-Exit status: 0 done, 130 or 143 stopped with a checkpoint, otherwise failed.
+Exit status: 0 done, 130 or 143 stopped (with a checkpoint, once validation has begun), otherwise failed.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,7 +19,7 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_policies
 from pettingllms.config.trial_file import read_trial
 from pettingllms.envs import ENVS
-from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError
+from pettingllms.errors import Interrupted, LostRankError, PettingLLMsError, RefusedError
 from pettingllms.hiding import guard_output
 from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from pettingllms.training.loop import TrainingLoop
 
 FAILED = 3
+TOLD_SECONDS = 1.0
+"""How long a process that fails may take to say so."""
 
 
 def main(folder: Path) -> int:
@@ -49,6 +52,12 @@ def main(folder: Path) -> int:
     except Interrupted as stopped:
         events.write("interrupted")
         return stopped.exit_code
+    except LostRankError as lost:
+        # Whoever went first has said why, if it could.
+        time.sleep(TOLD_SECONDS)
+        if '"event": "error"' not in (folder / "events.jsonl").read_text():
+            events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code)
+        return lost.exit_code
     except Exception as error:
         traceback.print_exc()
         text, code, advice = f"{type(error).__name__}: {error}", FAILED, None
@@ -73,7 +82,6 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     with closing(EngineProcess(settings, log, stop.check)) as engine:
         loop = _build_loop(config, plans, model, engine, folder, events, stop)
         with closing(loop.loggers):
-            engine.wait_ready()
             loop.run()
 
 
@@ -170,10 +178,15 @@ def _build_loop(
         config.env.turn_unit,
     )
     trust = config.resource.trust_remote_code
+    settings = engine_settings(config, plans, model)
+    if settings.may_sleep:
+        # The engine takes its share of the memory that it finds free: the trainer comes after it.
+        engine.wait_ready()
     policies = Policies(plans.values(), model, state.device, trust_remote_code=trust, seed=training.seed)
     tokenizer = ChatTokenizer(model, trust)
     ranks = Ranks.joined()
-    settings = engine_settings(config, plans, model)
+    if not settings.may_sleep:
+        engine.wait_ready()
     return TrainingLoop(
         training=training,
         resolve=config.env.resolve,

@@ -199,7 +199,6 @@ ASKED = [
     ("..algorithm.use_pf_ppo", True, False),
     ("..algorithm.clip_advantages", True, False),
     ("..algorithm.filter_groups.enable", True, False),
-    ("..algorithm.rollout_is_threshold_lower", 0.5, None),
     ("..algorithm.rollout_is_veto_threshold", 1e-4, None),
     ("..algorithm.rollout_correction.rollout_rs", "token", None),
     ("..algorithm.rollout_correction.bypass_mode", True, False),
@@ -285,6 +284,9 @@ TAKEN = [
     ("..algorithm.mask_truncated_samples", True),
     ("..algorithm.rollout_is", False),
     ("..algorithm.rollout_is_threshold", 5.0),
+    ("..algorithm.rollout_is_threshold_lower", 0.5),
+    ("..algorithm.rollout_is_threshold_lower", None),
+    ("..algorithm.rollout_is_mode", "mask"),
     ("..algorithm.rollout_is_level", "sequence"),
     ("..algorithm.filter_groups.max_num_gen_batches", 10),
 ]

@@ -89,6 +89,19 @@ ROWS = [
         for key, value in (("threshold", 5.0), ("level", "sequence"), ("mode", "mask"))
     ),
     *(
+        (
+            f"{ALGORITHM}.rollout_is_threshold_lower",
+            0.1,
+            undoing,
+            words,
+            {f"{ALGORITHM}.rollout_is_mode": "mask"},
+        )
+        for undoing, words in (
+            ({}, 'algorithm.rollout_is_mode = "truncate"'),
+            ({f"{ALGORITHM}.rollout_is": False}, "algorithm.rollout_is = false"),
+        )
+    ),
+    *(
         (f"{ACTOR}.{key}", value, {}, "actor.use_kl_loss = false", {f"{ACTOR}.use_kl_loss": True})
         for key, value in (("kl_loss_coef", 0.1), ("kl_loss_type", "k1"), ("use_bias_correction_kl", True))
     ),

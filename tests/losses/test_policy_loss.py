@@ -24,6 +24,7 @@ PLAIN = LossSettings(
     is_level="token",
     is_mode="truncate",
     is_threshold=2.0,
+    is_lower=0.5,
 )
 ALL = replace(PLAIN, kl_coef=0.1, kl_kind="k2", entropy_coeff=0.01)
 

@@ -43,6 +43,7 @@ LOSS = LossSettings(
     is_level="token",
     is_mode="truncate",
     is_threshold=1.5,
+    is_lower=0.0,  # TRL's own default is no lower bound; ours is 1 / threshold, as verl's.
 )
 
 
@@ -213,6 +214,29 @@ def test_engine_samples_are_weighed_as_by_trl(compare, level, mode, unknown):
     )
     assert 2 < sums["is_capped"] < 40
     assert sums["nonfinite_engine"] == len(unknown)
+
+
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_a_mask_with_two_bounds_is_that_of_trl_with_both(compare, level):
+    # TRL's `truncate` modes lift weights to the lower bound; here it is read in `mask` mode only.
+    def masked(lower):
+        return compare(
+            {
+                "vllm_importance_sampling_correction": True,
+                "vllm_importance_sampling_mode": f"{level}_mask",
+                "vllm_importance_sampling_clip_max": 1.5,
+                "vllm_importance_sampling_clip_min": lower,
+            },
+            {
+                "rollout_is": True,
+                "is_level": level,
+                "is_mode": "mask",
+                "is_threshold": 1.5,
+                "is_lower": lower or 0.0,
+            },
+        )["is_capped"]
+
+    assert masked(None) < masked(1 / 1.5) < sum(map(len, RESPONSES))
 
 
 @pytest.mark.parametrize("corrected", [False, True])

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -72,6 +74,59 @@ def test_killed_engine_is_noticed_with_its_log(tiny_model, tmp_path):
     with pytest.raises(RolloutError, match="ended with status -9"):
         generate(engine, ask(tiny_model, "1", [0]))
     engine.close()
+
+
+@pytest.fixture
+def start_as(monkeypatch, tiny_model, tmp_path):
+    """Start an engine process whose child runs `source` instead of an engine."""
+    real, started = subprocess.Popen, []
+
+    def start(source):
+        monkeypatch.setattr(
+            subprocess, "Popen", lambda _, **given: real([sys.executable, "-S", "-c", source], **given)
+        )
+        started.append(EngineProcess(settings(tiny_model), tmp_path / "engine.log", lambda: None))
+        return started[0]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        # A name in a module that does not exist, one that its module does not have, no pickle at all.
+        ("b'cnowhere\\nthing\\n.'", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("b'cos\\nnothing\\n.'", "AttributeError"),
+        ("b'nonsense'", "UnpicklingError"),
+    ],
+)
+def test_answer_that_cannot_be_read_ends_the_engine(start_as, answer, why):
+    process = start_as(f"import os, time; os.write(1, {answer}); time.sleep(600)")
+    with pytest.raises(RolloutError, match=f"was killed; its answer could not be read: {why}"):
+        process.wait_ready()
+    assert process._child.returncode == -signal.SIGKILL
+    with pytest.raises(RolloutError, match="status -9"):
+        process.sleep()
+
+
+def test_engine_that_hangs_up_and_does_not_end_is_killed(start_as):
+    process = start_as("import os, time; os.write(2, b'so long'); os.close(1); time.sleep(600)")
+    with pytest.raises(
+        RolloutError, match=r"did not end by itself and was killed; its last lines:\n  so long"
+    ):
+        process.wait_ready()
+    assert process._child.returncode == -signal.SIGKILL
+
+
+def test_engine_that_ends_after_it_hung_up_keeps_its_status(start_as):
+    # It leaves when it is asked to, which is when its input ends.
+    process = start_as(
+        "import os, sys; os.close(1); sys.stdin.buffer.read(); sys.stderr.close(); os._exit(7)"
+    )
+    with pytest.raises(RolloutError, match="ended with status 7"):
+        process.wait_ready()
 
 
 def test_engine_that_cannot_start_says_why(tiny_model, tmp_path):

@@ -8,7 +8,7 @@ import threading
 import pytest
 from stub_rollout import FAILED, StubEngine, text_of
 
-from pettingllms.errors import Interrupted
+from pettingllms.errors import Interrupted, RolloutError
 from pettingllms.rollout.effects import Generate, Run, generate, run
 from pettingllms.rollout.scheduler import play_scripts
 from pettingllms.types import Request, TokenSampling
@@ -127,15 +127,31 @@ def test_one_script_goes_on_while_another_waits_for_a_long_answer():
     assert [[text_of(one) for one in call] for call in engine.calls] == [["long", "1"], ["2"], ["3"]]
 
 
-def test_engine_may_come_back_with_nothing():
-    class Hesitant(StubEngine):
-        idle = True
+@pytest.mark.parametrize("phases", [False, True])
+def test_engine_that_answers_nothing_while_requests_are_pending_is_at_fault(phases):
+    class Forgetful(StubEngine):
+        """Drops "lost"."""
 
         def collect(self):
-            self.idle = not self.idle
-            return super().collect() if self.idle else []
+            return [(number, one) for number, one in super().collect() if one.token_ids != tuple(b"lost")]
 
-    assert drive([asks("a", "b")], Hesitant(echo)) == [["a", "b"]]
+    with pytest.raises(RolloutError, match="answered nothing while 1 requests are pending"):
+        drive([asks("a", "lost"), asks("b")], Forgetful(echo), phases=phases)
+
+
+def test_engine_that_answers_what_was_not_asked_is_at_fault():
+    class Confused(StubEngine):
+        def collect(self):
+            return [(number + 1, one) for number, one in super().collect()]
+
+    class Twice(StubEngine):
+        def collect(self):
+            return super().collect() * 2
+
+    with pytest.raises(RolloutError, match="request 1, which is not pending"):
+        drive([asks("a")], Confused(echo))
+    with pytest.raises(RolloutError, match="request 0, which is not pending"):
+        drive([asks("a", "b")], Twice(echo))
 
 
 def test_failed_completion_is_an_answer_like_others():

@@ -30,6 +30,9 @@ class FakeLLM:
         self.inside.append(name)
         self.calls.append(("add", name, lora_request))
 
+    def has_unfinished_requests(self):
+        return bool(self.inside)
+
     def step(self):
         name = self.inside.pop(0)
         self.calls.append(("step", name))
@@ -179,6 +182,18 @@ def test_refused_requests_come_first_and_the_others_follow(start):
     [(number, answered)] = engine.collect()
     assert (number, answered.finish_reason) == (0, FinishReason.LENGTH)
     assert kinds(llm) == ["add", "step"]
+
+
+@pytest.mark.parametrize("serving", ["adapter", "merged"])
+def test_a_request_that_vllm_has_lost_is_an_error(start, serving):
+    engine, llm = start(serving)
+    engine.submit([(number, request("plain")) for number in range(3)])
+    assert [number for number, _ in engine.collect()] == [0]
+    llm.inside.remove("1")
+    # What vLLM still has is answered first.
+    assert [number for number, _ in engine.collect()] == [2]
+    with pytest.raises(RolloutError, match=r"never answered these requests: 1$"):
+        engine.collect()
 
 
 @pytest.mark.parametrize(

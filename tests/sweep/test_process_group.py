@@ -1,4 +1,4 @@
-"""A group of processes ends with the process that started it."""
+"""Processes end with the process that started them, alone or as a group."""
 
 import os
 import signal
@@ -17,6 +17,58 @@ source = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 group = ProcessGroup([sys.executable, "-S", "-c", source], {}, pathlib.Path(sys.argv[1]))
 time.sleep(600)
 """
+
+
+SURVIVED = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+time.sleep(600)
+"""
+DEAF = """
+import os, signal, time
+from pettingllms.process import end_with_parent
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end_with_parent(grace=0.1)
+print(os.getpid(), flush=True)
+time.sleep(600)
+print("woke up")
+"""
+TIDY = """
+import os, signal, time
+from pettingllms.process import end_with_parent
+told = []
+signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+end_with_parent(grace=600)
+print(os.getpid(), flush=True)
+while not told:
+    time.sleep(0.02)
+print("saved", told[0])
+"""
+
+
+def output_after_parent_is_killed(source):
+    """What a process of this `source` writes from then on, until it ends; its first line is its id."""
+    parent = subprocess.Popen([sys.executable, "-c", SURVIVED, source], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    try:
+        # The pipe ends with the last process that holds it.
+        output, _ = parent.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.kill(pid, signal.SIGKILL)
+        parent.communicate()
+        raise
+    return output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there does not see that its parent ended")
+def test_a_process_that_ignores_the_signal_ends_all_the_same():
+    assert output_after_parent_is_killed(DEAF) == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent died")
+def test_a_process_that_heeds_the_signal_has_time_to_do_so():
+    assert output_after_parent_is_killed(TIDY) == f"saved {int(signal.SIGTERM)}\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent died")

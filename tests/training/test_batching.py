@@ -147,12 +147,15 @@ def test_the_tensors_hold_what_was_sampled_and_nothing_else(shared, budget):
 
 
 class Architecture:
-    def __init__(self, model_type, layer_types=None):
-        self.model_type, self.layer_types = model_type, layer_types
+    def __init__(self, model_type, layer_types=None, sliding_window=None):
+        self.model_type, self.layer_types, self.sliding_window = model_type, layer_types, sliding_window
 
 
 def test_only_plain_attention_shares_prompts():
     assert shares_prompt(Architecture("llama"))
     assert shares_prompt(Architecture("qwen3", ["full_attention"] * 2))
     assert not shares_prompt(Architecture("qwen3", ["full_attention", "sliding_attention"]))
+    # A window that no layer has; without `layer_types` every layer has it.
+    assert shares_prompt(Architecture("qwen2", ["full_attention"] * 2, sliding_window=8))
+    assert not shares_prompt(Architecture("mistral", sliding_window=8))
     assert not shares_prompt(Architecture("mamba"))

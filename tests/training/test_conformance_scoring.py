@@ -2,14 +2,16 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from plans import plans_of, ragged_groups, scored
+from plans import PLAIN, plans_of, ragged_groups, scored
 from safetensors.torch import load_file
 
 from pettingllms.errors import RefusedError
 from pettingllms.losses import logprobs
+from pettingllms.losses.kl import kl_estimate
 from pettingllms.training import policies as policies_module
 from pettingllms.training.batching import build_batch, micro_batches, rows
 from pettingllms.training.policies import Policies
@@ -236,6 +238,87 @@ def test_c22_the_reference_of_a_started_run_is_its_frozen_starting_adapter(tiny_
     assert torch.equal(made.score("on", batch, reference=True)[0], start)
     fresh, _ = made.score("fresh", batch)
     assert torch.equal(made.score("fresh", batch, reference=True)[0], fresh), "base: nothing was trained"
+
+
+def drawn_from(logits, sampling):
+    """Probabilities of a list of logits, cut by min_p, top_k and top_p one after the other; 0 where cut."""
+    shares = [math.exp(value / sampling.temperature) for value in logits]
+    order = sorted(range(len(shares)), key=lambda token: -shares[token])
+    order = [token for token in order if shares[token] >= sampling.min_p * shares[order[0]]]
+    order = order[: sampling.top_k] if sampling.top_k > 0 else order
+    mass, nucleus = sum(shares[token] for token in order), []
+    while sum(shares[token] for token in nucleus) < sampling.top_p * mass and len(nucleus) < len(order):
+        nucleus.append(order[len(nucleus)])
+    left = sum(shares[token] for token in nucleus)
+    return [shares[token] / left if token in nucleus else 0.0 for token in range(len(shares))]
+
+
+@pytest.fixture(scope="module")
+def eight_tokens(tmp_path_factory):
+    """A model of eight tokens that likes some of them better: few enough to try every draw."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(3)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=8,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            initializer_range=0.4,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    )
+    folder = tmp_path_factory.mktemp("models") / "eight"
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [{}, {"top_p": 0.8}, {"top_k": 3}, {"min_p": 0.3}, {"top_p": 0.9, "top_k": 5, "min_p": 0.05}],
+    ids=lambda cut: " ".join(cut) or "whole",
+)
+def test_the_mean_distance_over_all_draws_is_the_kl_to_the_whole_reference(eight_tokens, cut):
+    sampling, prompt = replace(PLAIN, temperature=0.7, **cut), (3, 4)
+    policies = policies_of(eight_tokens)
+    policies._model.double()
+
+    def logits(adapter, ids):
+        with torch.no_grad(), policies._switch.using(adapter):
+            return policies._model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].tolist()
+
+    # Every pair of tokens that can be drawn with its probability; KL is the sum over both draws.
+    pairs, kl, cut_away = {}, 0.0, 0.0
+    first_draw = drawn_from(logits("policy0", prompt), sampling)
+    for before, weight in [((), 1.0), *(((token,), share) for token, share in enumerate(first_draw))]:
+        if weight == 0:
+            continue
+        own = drawn_from(logits("policy0", (*prompt, *before)), sampling)
+        whole = drawn_from(logits(None, (*prompt, *before)), replace(PLAIN, temperature=0.7))
+        for token, share in enumerate(own):
+            if share > 0:
+                kl += weight * share * math.log(share / whole[token])
+                if before:
+                    pairs[(*before, token)] = weight * share
+            else:
+                cut_away += weight * whole[token]
+    assert sum(pairs.values()) == pytest.approx(1) and kl > 0.01 and (cut_away > 0.05) == bool(cut)
+
+    batch = batch_of([scored(prompt, ids, sampling=sampling) for ids in pairs])
+    with torch.no_grad():
+        new, _ = policies.score("a.b", batch)
+        reference, _ = policies.score("a.b", batch, reference=True)
+    share_N = torch.tensor(list(pairs.values()))[torch.tensor(batch.samples)][batch.sequence_N]
+
+    def mean(kind):
+        return (share_N * kl_estimate(kind, new, reference)).sum().item()
+
+    assert mean("k1") == pytest.approx(kl, abs=1e-6)
+    # exp(-d) - 1 sums to the reference's probability of what can be drawn, less 1.
+    assert mean("k3") == pytest.approx(kl - cut_away, abs=1e-6)
 
 
 @pytest.mark.parametrize("started", [False, True], ids=["fresh", "started"])

@@ -62,7 +62,7 @@ def test_the_distance_is_summed_over_a_sequence_and_weighed(policies):
             chosen = torch.log_softmax(logits, -1)
             base.append(sum(chosen[len(PROMPT) - 1 + n, token].item() for n, token in enumerate(ids)))
     expected = [a - b for a, b in zip(own, base, strict=True)]
-    assert distances["a.b"] == pytest.approx(expected, abs=1e-4)
+    assert distances["a.b"] == pytest.approx([expected[0] / 3, expected[1]], abs=1e-4), "per token"
     assert trained(changed) == pytest.approx([1 - 0.5 * value for value in expected], abs=1e-4)
 
 
@@ -77,7 +77,7 @@ def test_completions_of_one_action_lose_the_same(policies):
     controls = {"a.b": KlControl(KlControlConfig(kl_coef=1.0))}
     one = episode([8, 9, 10], [11], [12, 13], candidates=[0, 0, 1])
     changed, distances = penalised([one], policies, controls, lambda: None)
-    first, second, third = distances["a.b"]
+    first, second, third = (mean * tokens for mean, tokens in zip(distances["a.b"], (3, 1, 2), strict=True))
     mean = (first + second) / 2
     assert trained(changed) == pytest.approx([1 - mean, 1 - mean, 1 - third])
 
@@ -99,13 +99,15 @@ def test_c40_a_truncated_sample_is_penalised_by_its_length_alone(tiny_model):
 
 
 def test_the_adaptive_weight_follows_the_distance():
-    # Twice the target: the error is cut to 0.2, so 100 tasks of a horizon of 1000 raise the weight by 2 %.
+    # Twice the target: the error is cut to 0.2, so 100 samples of a horizon of 1000 raise the weight by 2 %.
     control = KlControl(KlControlConfig(type="adaptive", kl_coef=0.1, horizon=1000, target_kl=0.5))
-    control.follow(1.0, 100)
+    control.follow([1.0] * 100)
     assert control.coef == pytest.approx(0.102)
     # 10 % below the target: 1 - 0.1 * 0.1
-    control.follow(0.45, 100)
+    control.follow([0.4, 0.5] * 50)
+    assert control.coef == pytest.approx(0.102 * 0.99)
+    control.follow([])
     assert control.coef == pytest.approx(0.102 * 0.99)
     fixed = KlControl(KlControlConfig(kl_coef=0.1))
-    fixed.follow(1.0, 100)
+    fixed.follow([1.0] * 100)
     assert fixed.coef == 0.1

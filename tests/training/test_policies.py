@@ -9,7 +9,9 @@ import pytest
 import torch
 from plans import PLAIN, plans_of, ragged_groups, scored
 
-from pettingllms.errors import RefusedError
+from pettingllms.errors import RefusedError, RolloutError
+from pettingllms.rollout.adapters import read_deltas
+from pettingllms.rollout.plain_lora import MORE
 from pettingllms.training.batching import build_batch, rows
 from pettingllms.training.policies import Policies
 
@@ -196,6 +198,7 @@ def test_a_starting_adapter_that_disagrees_with_the_experiment_is_refused(
         ({"modules_to_save": ["lm_head"]}, "sets modules_to_save, which is not available"),
         ({"use_rslora": True, "bias": "all"}, "sets use_rslora, bias, which is not available"),
         ({"rank_pattern": {"q_proj": 8}}, "sets rank_pattern"),
+        ({"init_lora_weights": "pissa"}, "sets init_lora_weights, which is not available"),
     ],
 )
 def test_a_starting_adapter_with_more_than_two_matrices_per_layer_is_refused(
@@ -206,6 +209,36 @@ def test_a_starting_adapter_with_more_than_two_matrices_per_layer_is_refused(
     assert message in refused(
         tiny_model, plans_of(("x",), model={"lora_adapter_path": str(adapter)}).values()
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: {"some": "thing"}} for name in MORE),
+        *({"init_lora_weights": start} for start in ("pissa", "pissa_niter_4", "olora", "corda", "loftq")),
+        {"init_lora_weights": "lora_ga"},
+        {"bias": "lora_only"},
+    ],
+    ids=lambda changes: " ".join(map(str, next(iter(changes.items())))),
+)
+def test_what_the_engine_cannot_serve_is_no_start_either(tiny_model, adapter, changes):
+    file = adapter / "adapter_config.json"
+    read_deltas(adapter)
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    [name] = changes
+    with pytest.raises(RolloutError, match=f"sets {name} = "):
+        read_deltas(adapter)
+    started = plans_of(("x",), model={"lora_adapter_path": str(adapter)})
+    assert f"sets {name}, which is not available" in refused(tiny_model, started.values())
+
+
+def test_a_rank_stabilised_adapter_is_served_and_is_no_start_as_its_scale_is_another(tiny_model, adapter):
+    file = adapter / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"use_rslora": True}))
+    # Rank 4, alpha 8: 8 / sqrt(4), where a policy is trained at 8 / 4.
+    assert {delta.scale for delta in read_deltas(adapter).values()} == {4.0}
+    started = plans_of(("x",), model={"lora_adapter_path": str(adapter)})
+    assert "sets use_rslora, which is not available" in refused(tiny_model, started.values())
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"peft_type": "IA3"}', '{"r": null, "lora_alpha": 8}'])
@@ -285,32 +318,62 @@ def test_models_whose_head_does_more_than_a_product_are_refused(tiny_model, tmp_
     assert "a bias of the output matrix" in refused(biased, plans_of(("a",)).values())
 
 
-def test_sliding_layers_see_their_window_where_rows_are_plain(tiny_model, tmp_path):
-    from transformers import AutoModelForCausalLM, Qwen2Config
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "initializer_range": 0.3,  # what is seen makes a difference
+}
+WINDOW = 4
+MODELS = {
+    "llama": ("LlamaConfig", {}),
+    "mistral": ("MistralConfig", {"sliding_window": None}),
+    "qwen2": ("Qwen2Config", {}),
+    "qwen3": ("Qwen3Config", {}),
+    "mistral with a window": ("MistralConfig", {"sliding_window": WINDOW}),
+    "qwen2 with a window": (
+        "Qwen2Config",
+        {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1},
+    ),
+    "qwen3 with a window": (
+        "Qwen3Config",
+        {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_rows_are_shared_where_that_gives_what_each_sequence_gives_alone(tiny_model, tmp_path, kind):
+    import transformers
 
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        use_sliding_window=True,
-        sliding_window=4,
-        max_window_layers=1,
-    )
-    folder = model_like(tiny_model, tmp_path / "sliding", config)
+    settings, changes = MODELS[kind]
+    folder = model_like(tiny_model, tmp_path, getattr(transformers, settings)(**SIZES, **changes))
     policies = built(folder, plans_of(("a",)).values())
-    assert not policies.shared_prompt
-    samples = [scored(range(1, 12), [12, 13, 14]), scored([3, 4], [5] * 9)]
-    plain = build_batch(rows(samples, range(2), shared=policies.shared_prompt), CPU)
-    values, _ = policies.score("a", plain)
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    for one, found in zip(samples, values.split(plain.length_S.tolist()), strict=True):
-        ids = torch.tensor([[*one.prompt_ids, *one.sample.completion.token_ids]])
-        wanted = torch.log_softmax(model(ids).logits[0], dim=-1)[:-1].gather(1, ids[0, 1:, None])[:, 0]
-        assert torch.allclose(found, wanted[-len(found) :], atol=1e-5)
+    samples = [scored(range(1, 12), ids) for ids in ([12, 13, 14], [15], [5] * 9)] + [scored([3, 4], [6] * 5)]
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+
+    def furthest(shared):
+        """Largest distance to the log-probabilities of each sequence alone in the plain model."""
+        batch = build_batch(rows(samples, range(4), shared=shared), CPU)
+        gaps = []
+        for index, found in zip(
+            batch.samples, policies.score("a", batch)[0].split(batch.length_S.tolist()), strict=True
+        ):
+            ids = torch.tensor([[*samples[index].prompt_ids, *samples[index].sample.completion.token_ids]])
+            alone = torch.log_softmax(model(ids).logits[0], dim=-1)[:-1].gather(1, ids[0, 1:, None])[:, 0]
+            gaps.append((found - alone[-len(found) :]).abs().max().item())
+        return max(gaps)
+
+    assert furthest(shared=False) < 1e-4
+    if "window" in kind:
+        assert not policies.shared_prompt and furthest(shared=True) > 0.1
+    else:
+        assert policies.shared_prompt and furthest(shared=True) < 1e-4
 
 
 def loss_and_gradients(policies, batch):

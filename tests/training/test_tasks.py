@@ -55,6 +55,14 @@ def test_epochs_end_where_the_order_changes():
     assert [schedule.epoch(step) for step in (1, 4, 5, 8, 9)] == [0, 0, 1, 1, 2]
 
 
+def test_a_long_epoch_has_several_passes_in_orders_of_their_own():
+    schedule = TaskSchedule(TASKS, 5, 1, 6, seed=0)
+    assert [step for step in range(1, 13) if schedule.ends_epoch(step)] == [6, 12]
+    passes = [ids(schedule, step) + ids(schedule, step + 1) for step in (1, 3, 5)]
+    assert all(sorted(one) == sorted(task.id for task in TASKS) for one in passes)
+    assert len({tuple(one) for one in passes}) == 3
+
+
 @pytest.mark.parametrize(("tasks", "batch", "freq"), [(10, 3, 1), (10, 5, 2), (7, 7, 1), (9, 2, 3)])
 def test_no_task_is_repeated_or_lost_but_those_that_fill_no_batch(tasks, batch, freq):
     schedule = TaskSchedule(TASKS[:tasks], batch, freq, None, seed=0)

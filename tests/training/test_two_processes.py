@@ -1,9 +1,13 @@
 """A whole run of two processes, started as a user would: it learns what one process learns."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from scripted_experiment import write_experiment
@@ -58,3 +62,41 @@ def test_two_processes_sample_and_learn_what_one_does(tmp_path, tiny_model):
         wanted, got = (load_file(path) for path in paths)
         assert max((got[name] - tensor).abs().max() for name, tensor in wanted.items()) < torch.tensor(1e-6)
     assert (two / "engine-1.log").is_file(), "each process has an engine of its own"
+
+
+def running(folder):
+    """Processes that were started for runs in `folder`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in words:
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
+def test_a_stop_ends_all_processes_with_one_checkpoint(tmp_path, tiny_model):
+    file = write_experiment(tmp_path, tiny_model)
+    words = ["training.total_training_steps=500", "training.val_freq=500", "+launch.num_processes=2"]
+    words += ["+launch.num_cpu_threads_per_process=1", "~training.save_freq", "env.options.test_size=0"]
+    command = [sys.executable, "-m", "pettingllms", "train", str(file), *words]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("outputs/*/*/samples/train-000002.jsonl")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.2)
+    assert len(running(tmp_path)) >= 2, "the workers at least, by their run folder"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    (run,) = tmp_path.glob("outputs/*/*")
+    (saved,) = (run / "checkpoints").iterdir()
+    assert saved.name.startswith("step_")
+    kinds = [json.loads(line)["event"] for line in (run / "events.jsonl").read_text().splitlines()]
+    assert "interrupted" in kinds and "error" not in kinds
+    assert not running(tmp_path)

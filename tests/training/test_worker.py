@@ -157,6 +157,34 @@ def test_stop_request_leaves_a_checkpoint_and_its_status(tmp_path, tiny_model, m
     assert events(folder, "interrupted") and not events(folder, "finished")
 
 
+@pytest.mark.parametrize("phase", ["rollout", "train", "sync"])
+def test_a_stop_anywhere_in_a_step_leaves_the_step_before_as_it_was(tmp_path, tiny_model, monkeypatch, phase):
+    control = "{ use_kl_in_reward = true, kl_ctrl = { type = 'adaptive', kl_coef = 0.5, horizon = 10 } }"
+    folder = prepared(
+        tmp_path,
+        tiny_model,
+        f"+models.model_0.ppo_trainer_config.algorithm={control}",
+        "training.train_batch_size=8",
+        "training.val_freq=9",
+    )
+    kept = folder / "checkpoints" / "step_000001"
+    before = {}
+
+    class StopsInTheSecondStep(StopFlag):
+        def check(self):
+            seen = [e for e in events(folder, "phase") if e["step"] == 2 and e["phase"] == phase]
+            if seen and not before:
+                before.update({path: path.read_bytes() for path in kept.rglob("*") if path.is_file()})
+                os.kill(os.getpid(), signal.SIGINT)
+            super().check()
+
+    monkeypatch.setattr(worker, "StopFlag", StopsInTheSecondStep)
+    assert worker.main(folder) == 130
+    assert before and {path: path.read_bytes() for path in before} == before
+    assert [path.name for path in kept.parent.iterdir()] == ["step_000001"]
+    assert [record["step"] for record in lines(folder / "metrics.jsonl")] == [0, 1]
+
+
 def test_failure_is_one_line_in_the_events_and_a_status(tmp_path, tiny_model):
     folder = prepared(tmp_path, tiny_model, "training.train_batch_size=500")
     assert worker.main(folder) == 1

@@ -52,10 +52,11 @@ SETTINGS = (
     Undone("algorithm.kl_ctrl", "horizon target_kl", "algorithm.kl_ctrl.type", _is("fixed")),
     Undone(
         "algorithm",
-        "rollout_is_threshold rollout_is_level rollout_is_mode",
+        "rollout_is_threshold rollout_is_threshold_lower rollout_is_level rollout_is_mode",
         "algorithm.rollout_is",
         _is(False),
     ),
+    Undone("algorithm", "rollout_is_threshold_lower", "algorithm.rollout_is_mode", _is_not("mask")),
     Undone(ACTOR, "kl_loss_coef kl_loss_type use_bias_correction_kl", f"{ACTOR}.use_kl_loss", _is(False)),
     Undone(ACTOR, "loss_scale_factor", f"{ACTOR}.loss_agg_mode", _is_not("seq-mean-token-sum-norm")),
     Undone(ACTOR, "ppo_micro_batch_size_per_gpu", f"{ACTOR}.use_dynamic_bsz", _is(True)),

@@ -16,22 +16,10 @@ from torch.utils.checkpoint import checkpoint
 
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RefusedError
+from pettingllms.rollout.plain_lora import not_plain
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-UNUSUAL = (
-    "modules_to_save",
-    "use_rslora",
-    "use_dora",
-    "use_qalora",
-    "rank_pattern",
-    "alpha_pattern",
-    "layer_replication",
-    "lora_bias",
-    "trainable_token_indices",
-    "target_parameters",
-)
-"""Settings of a PEFT adapter that change what its matrices mean; none of them is available here."""
 
 
 class Switch:
@@ -185,9 +173,10 @@ def _check_settings(file: Path, about: str, plan: PolicyPlan) -> None:
                 f"{about} was trained with {said} {found:g}, where the experiment says {asked:g}",
                 help=f"set {said} = {found:g} for this policy, or name another adapter",
             )
-    unusual = [name for name in UNUSUAL if settings.get(name)]
-    if settings.get("bias", "none") != "none":
-        unusual.append("bias")
+    unusual = not_plain(settings)
+    if settings.get("use_rslora"):
+        # Engines serve its scale, alpha / sqrt(rank); policies are trained at alpha / rank.
+        unusual.insert(0, "use_rslora")
     if unusual:
         raise RefusedError(
             f"{about} sets {', '.join(unusual)}, which is not available in this version",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pettingllms.errors import RolloutError
 from pettingllms.registry import Registry
 from pettingllms.types import Completion, Request
 
@@ -89,5 +90,8 @@ def generate(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
     engine.submit(list(enumerate(requests)))
     answers: dict[int, Completion] = {}
     while len(answers) < len(requests):
-        answers |= dict(engine.collect())
+        done = engine.collect()
+        if not done:
+            raise RolloutError(f"the engine left {len(requests) - len(answers)} requests unanswered")
+        answers |= dict(done)
     return [answers[number] for number in range(len(requests))]

@@ -42,7 +42,8 @@ class TrainingConfig(ConfigModel):
     val_freq: int = Field(10, ge=1)
     """Steps between two validations; also run before the first and after the last step."""
     resample_freq: int = Field(1, ge=1)
-    """Steps for which one batch of tasks is played before a new one is drawn."""
+    """Steps for which one batch of tasks is played before a new one is drawn; an epoch begins with a new
+    one in any case."""
     epoch_size: int | None = Field(None, ge=1)
     """Steps per epoch: at its end the training tasks are reshuffled. Default: one pass over the tasks."""
     max_prompt_length: int = Field(4096, ge=1)

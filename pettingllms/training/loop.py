@@ -186,6 +186,11 @@ class TrainingLoop:
             measured |= {(key, policy): value for key, value in result.metrics.items()}
             if result.steps:
                 stepped.append(policy)
+            elif result.metrics["dropped_steps"]:
+                self.events.warning(
+                    f"policy {policy!r} was not updated in step {step}: its gradient is no number or above "
+                    "grad_norm_threshold"
+                )
         return measured, stepped
 
     def _send(self, policies: Sequence[str], step: int) -> None:

@@ -29,7 +29,8 @@ class KlControl:
         """Move the weight after a step whose sequences were that far away, in nats per token."""
         if self._settings.type == "adaptive" and distances:
             error = min(max(fmean(distances) / self._settings.target_kl - 1, -0.2), 0.2)
-            self.coef *= 1 + error * len(distances) / self._settings.horizon
+            # A horizon below the samples of one step would turn the weight's sign, and the penalty with it.
+            self.coef *= max(1 + error * len(distances) / self._settings.horizon, 0.0)
 
 
 def penalised(

@@ -59,10 +59,14 @@ def main(folder: Path) -> int:
             events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code)
         return lost.exit_code
     except Exception as error:
-        traceback.print_exc()
         text, code, advice = f"{type(error).__name__}: {error}", FAILED, None
         if isinstance(error, PettingLLMsError):
             text, code, advice = str(error), error.exit_code, error.help
+        if isinstance(error, PettingLLMsError) and error.__cause__ is None:
+            # Said in its own words: where in the code it was found helps nobody.
+            print(f"{text}; {advice}" if advice else text, file=sys.stderr)
+        else:
+            traceback.print_exc()
         events.write("error", text=f"{text}; {advice}" if advice else text, exit_code=code)
         return code
     events.write("finished")

@@ -108,6 +108,9 @@ def test_the_adaptive_weight_follows_the_distance():
     assert control.coef == pytest.approx(0.102 * 0.99)
     control.follow([])
     assert control.coef == pytest.approx(0.102 * 0.99)
+    short = KlControl(KlControlConfig(type="adaptive", kl_coef=0.1, horizon=1))
+    short.follow([0.0] * 100)
+    assert short.coef == 0, "never a reward for being far away"
     fixed = KlControl(KlControlConfig(kl_coef=0.1))
     fixed.follow([1.0] * 100)
     assert fixed.coef == 0.1

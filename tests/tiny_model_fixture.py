@@ -1,30 +1,19 @@
 """A tiny Llama with a byte-level tokenizer, built on the spot: real code, no download."""
 
 import pytest
+from byte_tokenizer import byte_tokenizer
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {"<end>": 0, "<turn>": 1} | {letter: 2 + place for place, letter in enumerate(alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<end>",
-        pad_token="<end>",
-        additional_special_tokens=["<turn>"],
-        chat_template="{% for m in messages %}<turn>{{ m.content }}{% endfor %}<turn>",
-    )
+    fast, size = byte_tokenizer()
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(vocabulary),
+            vocab_size=size,
             hidden_size=64,
             intermediate_size=96,
             num_hidden_layers=2,

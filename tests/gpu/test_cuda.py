@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from byte_tokenizer import byte_tokenizer
 
 pytestmark = pytest.mark.gpu
 ENGINES = ["hf", *(["vllm"] if importlib.util.find_spec("vllm") else [])]
@@ -70,21 +71,9 @@ actor = { optim.lr = 1e-3, entropy_coeff = 0.01, use_kl_loss = true, kl_loss_coe
 def small_qwen(tmp_path_factory):
     """A random Qwen3 of 4 layers with a byte-level tokenizer, in bfloat16."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {"<end>": 0, "<turn>": 1} | {letter: 2 + place for place, letter in enumerate(alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<end>",
-        pad_token="<end>",
-        additional_special_tokens=["<turn>"],
-        chat_template="{% for m in messages %}<turn>{{ m.content }}{% endfor %}<turn>",
-    )
+    fast, _ = byte_tokenizer()
     torch.manual_seed(0)
     config = Qwen3Config(
         # vLLM takes no adapters for a vocabulary that is smaller than the hidden size.

@@ -4,6 +4,7 @@ import json
 from functools import cached_property
 
 import torch
+from byte_tokenizer import byte_tokenizer
 
 LETTERS = "abcdefghijklmnop"
 END_IDS = (0, 2)
@@ -15,28 +16,16 @@ def build_model(folder, *, tied):
     Pairs and triples of letters are tokens of their own, so that letters sampled one by one are encoded
     in fewer tokens than they were sampled in.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = [(one, other) for one in LETTERS for other in LETTERS]
     triples = [(one + other, other) for one, other in pairs if one != other]
-    words = ["<end>", "<turn>", "<stop>", *alphabet, *("".join(merge) for merge in (*pairs, *triples))]
-    vocabulary = {word: place for place, word in enumerate(words)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges=[*pairs, *triples]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<end>",
-        pad_token="<end>",
-        additional_special_tokens=["<turn>", "<stop>"],
-        chat_template="{% for m in messages %}<turn>{{ m.content }}{% endfor %}<turn>",
-    )
+    fast, size = byte_tokenizer(("<end>", "<turn>", "<stop>"), [*pairs, *triples])
+    vocabulary = fast.get_vocab()
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(vocabulary),
+            vocab_size=size,
             hidden_size=64,
             intermediate_size=96,
             num_hidden_layers=2,

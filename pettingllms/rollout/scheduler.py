@@ -28,7 +28,8 @@ def play_scripts(
     `workers`: threads in which jobs run; the engine and the scripts themselves stay in the caller's thread.
     `phases`: for an engine that serves one policy's weights at a time, and where batches shall be the same
     in every run: requests wait until nothing is pending and no job runs; then those of the policy with
-    the most of them (ties by name) are submitted together, in the order of the scripts.
+    the most of them (ties by name) are submitted together, in the order of the scripts. Jobs wait until
+    they are answered, as on a CPU they would take the engine's cores.
     `heartbeat` is called every time that something has happened, and every 0.2 s while jobs run.
 
     Whatever a script, a job, the engine or `heartbeat` raises ends the play at once; jobs under way are
@@ -58,6 +59,8 @@ class _Scheduler(Generic[T]):
         """Requests that were not submitted yet: script, place in its effect."""
         self._pending: dict[int, tuple[int, int]] = {}
         """Script and place of each request that the engine works on."""
+        self._held: list[tuple[int, Sequence[Callable[[], Any]]]] = []
+        """Jobs that wait for the end of a phase, by their scripts."""
         self._numbers = itertools.count()
         self._working = 0
         """Scripts whose jobs run."""
@@ -67,6 +70,7 @@ class _Scheduler(Generic[T]):
             self._advance(place, None)
         while self._live:
             heartbeat()
+            self._begin_jobs()
             self._submit()
             if self._pending and not self._pool.ready():
                 self._collect()
@@ -92,8 +96,15 @@ class _Scheduler(Generic[T]):
             line.answers = [None] * line.missing
             self._waiting += [(place, slot, request) for slot, request in enumerate(effect.requests)]
         else:
+            self._held.append((place, effect.jobs))
+
+    def _begin_jobs(self) -> None:
+        if self._phases and self._pending:
+            return
+        held, self._held = self._held, []
+        for place, jobs in held:
             self._working += 1
-            self._pool.add(place, effect.jobs)
+            self._pool.add(place, jobs)
 
     def _submit(self) -> None:
         """Hand waiting requests to the engine: all of them, or one phase when nothing else goes on."""

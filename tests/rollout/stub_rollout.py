@@ -91,7 +91,7 @@ class LogEnv(Env):
 
     @classmethod
     def tasks(cls, dataset, split, options, seed):
-        raise NotImplementedError
+        return ()
 
     def copy(self):
         twin = type(self)(self.task, self.options)

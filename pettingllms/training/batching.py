@@ -1,17 +1,20 @@
-"""From samples to padded tensors: one row holds a prompt once, with all its responses behind it."""
+"""From samples to tensors: one row holds a prompt once, with all its responses behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
+from pettingllms.training.branches import Span, lay_out
 from pettingllms.types import Scored, TokenSampling
 
-SHARED_PROMPT_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
-"""Architectures whose attention, but for sliding windows, is nothing but the mask given to it."""
+PACKED_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+"""Architectures whose layers mix tokens in attention only, and there, but for sliding windows, in no other
+way than they are told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A micro-batch of one policy. B rows of T tokens, S sequences, N sampled tokens.
+    """A micro-batch of one policy. B sequences of T tokens, S responses, N sampled tokens.
 
-    `mask`: where rows branch, [B, 1, T, T] booleans, true where a token (row) sees another (column); else
-    [B, T], true on tokens and false on padding, and attention is causal.
+    Packed: B = 1, all rows one behind the other. Padded: B rows of one response each, padded on the right.
+    `attention`: what the model is told about who sees whom, by the names of its parameters.
     `scored_N`: flat index into B*T of the position that predicts each sampled token. `chosen_N`: their ids.
-    `sequence_N`: the sequence of each. `engine_N`: the engine's log-probabilities in nats, which may be no
-    numbers. `length_S`: sampled tokens of each sequence. `samples`: index of each sequence in the batch that
+    `sequence_N`: the response of each. `engine_N`: the engine's log-probabilities in nats, which may be no
+    numbers. `length_S`: sampled tokens of each response. `samples`: index of each response in the batch that
     the rows were made from.
     """
 
     input_BT: Tensor
     position_BT: Tensor
-    mask: Tensor
+    attention: Mapping[str, object]
     scored_N: Tensor
     chosen_N: Tensor
     sequence_N: Tensor
@@ -62,13 +65,12 @@ class Batch:
         return len(self.chosen_N)
 
 
-def shares_prompt(model_config: object) -> bool:
-    """Whether responses of one prompt may share a row: every layer sees exactly what the mask says.
+def packs(model_config: object) -> bool:
+    """Whether tokens of several sequences may go through the model as one: layers without a window.
 
-    transformers leaves a mask of four dimensions as it is and so skips the sliding window of a model. Where
-    the settings have no `layer_types`, a window belongs to every layer.
+    Where the settings have no `layer_types`, a window belongs to every layer.
     """
-    if getattr(model_config, "model_type", "") not in SHARED_PROMPT_MODELS:
+    if getattr(model_config, "model_type", "") not in PACKED_MODELS:
         return False
     if kinds := getattr(model_config, "layer_types", None):
         return set(kinds) == {"full_attention"}
@@ -96,74 +98,77 @@ def rows(samples: Sequence[Scored], wanted: Sequence[int], *, shared: bool) -> l
 
 
 def micro_batches(
-    all_rows: Sequence[Row], *, token_budget: int | None, sequences: int | None
+    all_rows: Sequence[Row], *, token_budget: int | None, sequences: int | None, packed: bool = True
 ) -> Iterator[list[Row]]:
     """Rows of equal sampling and like length together.
 
-    A micro-batch has at most `token_budget` padded tokens and `sequences` sequences; None is no limit. A row
-    above a limit is cut between its responses; a response that is too long by itself goes alone.
+    A micro-batch has at most `token_budget` tokens, with their padding unless they are `packed`, and
+    `sequences` responses; None is no limit. A row above a limit is cut between its responses; a response
+    that is too long by itself goes alone.
     """
     by_sampling: dict[TokenSampling, list[Row]] = {}
     for row in all_rows:
         by_sampling.setdefault(row.sampling, []).extend(_cut(row, token_budget, sequences))
     for alike in by_sampling.values():
         batch: list[Row] = []
-        count = 0
         for row in sorted(alike, key=lambda row: row.length):
+            wider = [*batch, row]
             # Sorted by length: the new row is the longest, so it sets the padded width.
-            padded = row.length * (len(batch) + 1)
-            if batch and not _fits(padded, count + len(row.samples), token_budget, sequences):
+            tokens = sum(one.length for one in wider) if packed else row.length * len(wider)
+            count = sum(len(one.samples) for one in wider)
+            if batch and not _fits(tokens, count, token_budget, sequences):
                 yield batch
-                batch, count = [], 0
-            batch.append(row)
-            count += len(row.samples)
+                wider = [row]
+            batch = wider
         yield batch
 
 
-def build_batch(batch_rows: Sequence[Row], device: torch.device) -> Batch:
-    """Tensors of `batch_rows`, padded on the right.
+def build_batch(batch_rows: Sequence[Row], device: torch.device, *, packed: bool = True) -> Batch:
+    """Tensors of `batch_rows`.
 
     Every response continues the prompt's positions and sees the prompt and itself, not its siblings,
     so each token's log-probability is that of its own sequence alone.
-    Raises ValueError when a sample has not one log-probability for each token.
+    Raises ValueError when a sample has not one log-probability for each token, and when rows that are not to
+    be `packed` have several responses.
     """
-    width = max(row.length for row in batch_rows)
-    input_BT = torch.zeros(len(batch_rows), width, dtype=torch.long)
-    position_BT = torch.zeros(len(batch_rows), width, dtype=torch.long)
+    if not packed and any(len(row.samples) > 1 for row in batch_rows):
+        raise ValueError("rows of several responses can only be packed")
+    lengths = [row.length for row in batch_rows]
+    width = sum(lengths) if packed else max(lengths)
+    begins = list(accumulate(lengths[:-1], initial=0)) if packed else [n * width for n in range(len(lengths))]
+    count = width if packed else width * len(lengths)
+    ids, positions = [0] * count, [0] * count
     scored: list[int] = []
     tokens: list[tuple[int, float, float, int]] = []
-    indexes: list[int] = []
-    lengths: list[int] = []
-    for number, row in enumerate(batch_rows):
+    number = 0
+    for begin, row in zip(begins, batch_rows, strict=True):
         prompt = len(row.prompt_ids)
-        input_BT[number, :prompt] = torch.tensor(row.prompt_ids)
-        position_BT[number, :prompt] = torch.arange(prompt)
-        begin = prompt
-        for index, one in zip(row.indexes, row.samples, strict=True):
-            completion = one.sample.completion
-            end = begin + _branch(one)
-            input_BT[number, begin:end] = torch.tensor(completion.token_ids[:-1], dtype=torch.long)
-            position_BT[number, begin:end] = torch.arange(prompt, prompt + end - begin)
-            scored += [number * width + place for place in (prompt - 1, *range(begin, end))]
+        ids[begin : begin + prompt] = row.prompt_ids
+        positions[begin : begin + prompt] = range(prompt)
+        at = begin + prompt
+        for one in row.samples:
+            completion, end = one.sample.completion, at + _branch(one)
+            ids[at:end] = completion.token_ids[:-1]
+            positions[at:end] = range(prompt, prompt + end - at)
+            scored += [begin + prompt - 1, *range(at, end)]
             tokens += [
-                (token, logprob, one.advantage, len(indexes))
+                (token, logprob, one.advantage, number)
                 for token, logprob in zip(completion.token_ids, completion.logprobs, strict=True)
             ]
-            indexes.append(index)
-            lengths.append(len(completion.token_ids))
-            begin = end
+            at, number = end, number + 1
     chosen, engine, advantages, sequences = zip(*tokens, strict=True)
+    samples = [one for row in batch_rows for one in row.samples]
     return Batch(
-        input_BT.to(device),
-        position_BT.to(device),
-        _mask(batch_rows, width).to(device),
+        torch.tensor(ids, device=device).view(-1, width),
+        torch.tensor(positions, device=device).view(-1, width),
+        _packed_attention(begins, batch_rows, device) if packed else _padded_attention(lengths, device),
         torch.tensor(scored, device=device),
         torch.tensor(chosen, device=device),
         torch.tensor(sequences, device=device),
         torch.tensor(engine, dtype=torch.float32, device=device),
         torch.tensor(advantages, dtype=torch.float32, device=device),
-        torch.tensor(lengths, device=device),
-        tuple(indexes),
+        torch.tensor([len(one.sample.completion.token_ids) for one in samples], device=device),
+        tuple(index for row in batch_rows for index in row.indexes),
         batch_rows[0].sampling,
     )
 
@@ -194,18 +199,30 @@ def _part(row: Row, begin: int, end: int) -> Row:
     return replace(row, indexes=row.indexes[begin:end], samples=row.samples[begin:end])
 
 
-def _mask(batch_rows: Sequence[Row], width: int) -> Tensor:
-    """Plain rows need no more than their lengths, which also serves layers that are not plain attention."""
-    if all(len(row.samples) == 1 for row in batch_rows):
-        return torch.arange(width) < torch.tensor([[row.length] for row in batch_rows])
-    # Padding sees itself: a row without anything to see would turn into NaN.
-    mask = torch.eye(width, dtype=torch.bool).repeat(len(batch_rows), 1, 1)
-    for number, row in enumerate(batch_rows):
-        begin = len(row.prompt_ids)
-        mask[number, :begin, :begin] = torch.ones(begin, begin, dtype=torch.bool).tril()
+def _padded_attention(lengths: Sequence[int], device: torch.device) -> dict[str, object]:
+    """A mask of tokens, [B, T]; attention is causal."""
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return {"attention_mask": mask.to(device)}
+
+
+def _packed_attention(
+    begins: Sequence[int], batch_rows: Sequence[Row], device: torch.device
+) -> dict[str, object]:
+    """Trunks and branches; a row of one response is all trunk."""
+    spans: list[Span] = []
+    for begin, row in zip(begins, batch_rows, strict=True):
+        if len(row.samples) == 1:
+            spans.append(Span(begin, begin + row.length))
+            continue
+        trunk = range(begin, begin + len(row.prompt_ids))
+        spans.append(Span(trunk.start, trunk.stop))
+        at = trunk.stop
         for one in row.samples:
-            end = begin + _branch(one)
-            mask[number, begin:end, : len(row.prompt_ids)] = True
-            mask[number, begin:end, begin:end] = torch.ones(end - begin, end - begin, dtype=torch.bool).tril()
-            begin = end
-    return mask[:, None]
+            if _branch(one):
+                spans.append(Span(at, at + _branch(one), trunk))
+            at += _branch(one)
+    # A mask of four dimensions keeps transformers from making one of T x T.
+    return {
+        "branches": lay_out(spans, device),
+        "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
+    }

@@ -94,9 +94,11 @@ def _distances(
     found: dict[int, tuple[float, int]] = {}
     all_rows = rows(scored, range(len(scored)), shared=policies.shared_prompt)
     with torch.no_grad():
-        for micro_batch in micro_batches(all_rows, token_budget=plan.token_budget, sequences=None):
+        for micro_batch in micro_batches(
+            all_rows, token_budget=plan.token_budget, sequences=None, packed=policies.packed
+        ):
             check()
-            batch = build_batch(micro_batch, policies.device)
+            batch = build_batch(micro_batch, policies.device, packed=policies.packed)
             new, _ = policies.score(policy, batch)
             reference, _ = policies.score(policy, batch, reference=True)
             per_token = kl_estimate(plan.algorithm.kl_penalty, new, reference)

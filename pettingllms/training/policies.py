@@ -15,7 +15,8 @@ from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RefusedError
 from pettingllms.losses.logprobs import chosen_logprobs
 from pettingllms.rollout.seeds import derive
-from pettingllms.training.batching import Batch, shares_prompt
+from pettingllms.training.batching import Batch, packs
+from pettingllms.training.branches import use_branches
 from pettingllms.training.lora import Recomputation, Switch, load_adapter, refuse_embedding_targets
 from pettingllms.types import TokenSampling
 
@@ -53,7 +54,10 @@ class Policies:
         self.plans = {plan.name: plan for plan in plans}
         self.device = device
         base = _load_base(folder, _dtype(self.plans, folder), trust_remote_code)
-        self.shared_prompt = shares_prompt(base.config)
+        self.packed = self.shared_prompt = packs(base.config)
+        """How rows are made and batched: several responses to a row, rows without padding."""
+        if self.packed:
+            use_branches(base)
         # Adapter names go into module paths: a policy may be called anything, a path component may not.
         self._adapters = {name: f"policy{number}" for number, name in enumerate(self.plans)}
         self._references: dict[str, str | None] = dict.fromkeys(self.plans)
@@ -150,8 +154,8 @@ class Policies:
         hidden_BTH: Tensor = self._model.base_model.model.base_model(
             input_ids=batch.input_BT,
             position_ids=batch.position_BT,
-            attention_mask=batch.mask,
             use_cache=False,
+            **batch.attention,
         ).last_hidden_state
         # Siblings share the position that predicts their first token; their gradients are added there.
         return hidden_BTH.flatten(0, 1).index_select(0, batch.scored_N)

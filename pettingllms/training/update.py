@@ -104,11 +104,12 @@ class Update:
         actor = self._plan.actor
         everything = sorted(set(self._places))
         batches = [list(self._mini_batches(everything, epoch)) for epoch in range(actor.ppo_epochs)]
-        if sum(map(len, batches)) > 1:
-            # The ratio is that to the policy before the whole update.
-            self._remember(self._old, reference=False)
+        # The ratio is that to the policy before the whole update, whom the first mini-batch still meets.
+        first = set(batches[0][0] if batches[0] else ())
+        later = [row for row in self._rows if self._places[row.indexes[0]] not in first]
+        self._remember(self._old, later, reference=False)
         if self._settings.kl_coef:
-            self._remember(self._reference, reference=True)
+            self._remember(self._reference, self._rows, reference=True)
         rate = learning_rate(
             actor.optim, self._plan.schedule_steps, self._policies.versions[self._policy] + 1
         )
@@ -163,6 +164,7 @@ class Update:
             own,
             token_budget=self._plan.token_budget if actor.use_dynamic_bsz else None,
             sequences=None if actor.use_dynamic_bsz else (actor.ppo_micro_batch_size_per_gpu or 1),
+            packed=self._policies.packed,
         )
         for micro_batch in cut:
             if self._stop is not None:
@@ -172,14 +174,14 @@ class Update:
             except Interrupted as asked:
                 self._stop = asked
                 return
-            yield build_batch(micro_batch, self._policies.device)
+            yield build_batch(micro_batch, self._policies.device, packed=self._policies.packed)
 
-    def _remember(self, kept: dict[int, Tensor], *, reference: bool) -> None:
-        """Keep the log-probabilities of this rank's samples, by their index."""
+    def _remember(self, kept: dict[int, Tensor], own: Sequence[Row], *, reference: bool) -> None:
+        """Score the samples of `own` and keep their log-probabilities."""
         with torch.no_grad():
-            for batch in self._batches(self._rows):
+            for batch in self._batches(own):
                 logprobs, _ = self._policies.score(self._policy, batch, reference=reference)
-                kept |= zip(batch.samples, logprobs.split(batch.length_S.tolist()), strict=True)
+                self._keep(kept, batch, logprobs)
 
     def _step(self, places: set[int]) -> float | None:
         """One optimizer step over the tasks of `places`; returns the gradient norm, None without gradient."""
@@ -215,10 +217,13 @@ class Update:
     def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int) -> None:
         """Add the gradient of one micro-batch."""
         new, entropy = self._policies.score(self._policy, batch, entropy=self._settings.entropy_coeff > 0)
+        if batch.samples[0] not in self._old:
+            # The first mini-batch: no step was taken yet.
+            self._keep(self._old, batch, new.detach())
         loss, sums = policy_loss(
             LossTokens(
                 new_N=new,
-                old_N=self._kept(self._old, batch) if self._old else new.detach(),
+                old_N=self._kept(self._old, batch),
                 engine_N=batch.engine_N,
                 advantage_N=batch.advantage_N,
                 sequence_N=batch.sequence_N,
@@ -232,6 +237,10 @@ class Update:
         )
         loss.backward()
         self._sums.add(tokens=batch.tokens, **{name: float(value) for name, value in sums.items()})
+
+    def _keep(self, kept: dict[int, Tensor], batch: Batch, logprobs_N: Tensor) -> None:
+        """Keep the log-probabilities of `batch`, by the indexes of its samples."""
+        kept |= zip(batch.samples, logprobs_N.split(batch.length_S.tolist()), strict=True)
 
     def _kept(self, kept: dict[int, Tensor], batch: Batch) -> Tensor:
         return torch.cat([kept[index] for index in batch.samples])

@@ -21,25 +21,34 @@ def sampling(temperature=1.0, **cuts):
     return TokenSampling(temperature=temperature, max_tokens=1, **cuts)
 
 
-def scene(count, vocabulary, width=6, dtype=torch.float32, seed=0):
+HEADS = pytest.mark.parametrize("trained", [True, False], ids=["trained head", "frozen head"])
+
+
+def scene(count, vocabulary, width=6, dtype=torch.float32, seed=0, trained=True):
     generator = torch.Generator().manual_seed(seed)
     hidden = torch.randn(count, width, generator=generator, dtype=dtype).requires_grad_()
-    head = torch.randn(vocabulary, width, generator=generator, dtype=dtype).requires_grad_()
+    head = torch.randn(vocabulary, width, generator=generator, dtype=dtype).requires_grad_(trained)
     chosen = torch.randint(vocabulary, (count,), generator=generator)
     return hidden, head, chosen
 
 
+def gradients(value, hidden, head):
+    """Of the hidden states, and of the output matrix where it is trained."""
+    return torch.autograd.grad(value, (hidden, head) if head.requires_grad else (hidden,))
+
+
+@HEADS
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.5])
-def test_they_are_the_full_softmax_at_the_temperature_across_chunks(temperature):
-    hidden, head, chosen = scene(2 * CHUNK_POSITIONS + 3, 50)
+def test_they_are_the_full_softmax_at_the_temperature_across_chunks(temperature, trained):
+    hidden, head, chosen = scene(2 * CHUNK_POSITIONS + 3, 50, trained=trained)
     full = torch.log_softmax(hidden @ head.T / temperature, dim=1)
     expected = full.gather(1, chosen[:, None]).squeeze(1)
     actual, entropy = chosen_logprobs(hidden, head, chosen, sampling(temperature))
     assert entropy is None
     assert torch.allclose(actual, expected, atol=1e-5)
     weight = torch.linspace(-1, 1, len(chosen))
-    wanted = torch.autograd.grad((weight * expected).sum(), (hidden, head))
-    got = torch.autograd.grad((weight * actual).sum(), (hidden, head))
+    wanted = gradients((weight * expected).sum(), hidden, head)
+    got = gradients((weight * actual).sum(), hidden, head)
     for one, other in zip(got, wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-4)
 
@@ -59,8 +68,9 @@ def test_a_kept_token_is_divided_by_the_mass_that_is_kept():
 
 @pytest.mark.parametrize("cuts", CUTS)
 @pytest.mark.parametrize("entropy", [False, True])
-def test_the_gradient_is_that_of_the_values(cuts, entropy):
-    hidden, head, chosen = scene(5, 7, width=3, dtype=torch.float64)
+@HEADS
+def test_the_gradient_is_that_of_the_values(cuts, entropy, trained):
+    hidden, head, chosen = scene(5, 7, width=3, dtype=torch.float64, trained=trained)
 
     def score(states, matrix):
         made = chosen_logprobs(states, matrix, chosen, sampling(0.9, **cuts), entropy=entropy)
@@ -69,9 +79,10 @@ def test_the_gradient_is_that_of_the_values(cuts, entropy):
     assert torch.autograd.gradcheck(score, (hidden, head))
 
 
+@HEADS
 @pytest.mark.parametrize("cuts", CUTS)
-def test_values_and_entropies_are_those_of_the_distribution_that_is_left(cuts):
-    hidden, head, chosen = scene(2 * CHUNK_POSITIONS + 1, 9, dtype=torch.float64)
+def test_values_and_entropies_are_those_of_the_distribution_that_is_left(cuts, trained):
+    hidden, head, chosen = scene(2 * CHUNK_POSITIONS + 1, 9, dtype=torch.float64, trained=trained)
     logits = hidden @ head.T / 0.7
     outside = ~kept_tokens(logits, chosen, sampling(**cuts))
     # A finite stand-in for -inf: torch's entropy would be no number.
@@ -80,8 +91,8 @@ def test_values_and_entropies_are_those_of_the_distribution_that_is_left(cuts):
     value, entropy = chosen_logprobs(hidden, head, chosen, sampling(0.7, **cuts), entropy=True)
     assert outside.any() == bool(cuts)
     assert torch.allclose(value + 2 * entropy, expected, atol=1e-12)
-    wanted = torch.autograd.grad(expected.sum(), (hidden, head))
-    got = torch.autograd.grad((value + 2 * entropy).sum(), (hidden, head))
+    wanted = gradients(expected.sum(), hidden, head)
+    got = gradients((value + 2 * entropy).sum(), hidden, head)
     for one, other in zip(got, wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-10)
 
@@ -109,10 +120,11 @@ class LargestTensor(TorchDispatchMode):
         return made
 
 
+@HEADS
 @pytest.mark.parametrize("cuts", [CUTS[0], CUTS[-1]])
-def test_logits_of_one_chunk_exist_at_a_time_and_none_are_kept(cuts):
+def test_logits_of_one_chunk_exist_at_a_time_and_none_are_kept(cuts, trained):
     vocabulary = 97
-    hidden, head, chosen = scene(4 * CHUNK_POSITIONS, vocabulary)
+    hidden, head, chosen = scene(4 * CHUNK_POSITIONS, vocabulary, trained=trained)
     kept = 0
 
     def keep(tensor):

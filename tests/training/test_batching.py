@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import PLAIN, ragged_groups, scored
 
-from pettingllms.training.batching import build_batch, micro_batches, rows, shares_prompt
+from pettingllms.training.batching import build_batch, micro_batches, packs, rows
 
 CPU = torch.device("cpu")
 COLD = replace(PLAIN, temperature=0.5)
@@ -42,21 +42,23 @@ def test_the_length_of_a_row_counts_the_prompt_once_and_no_last_tokens():
 @given(
     budget=st.none() | st.integers(1, 300),
     sequences=st.none() | st.integers(1, 9),
-    shared=st.booleans(),
+    layout=st.sampled_from(["shared", "packed", "padded"]),
     cold=st.sets(st.integers(0, 15)),
 )
-def test_micro_batches_hold_every_sample_once_within_the_limits(budget, sequences, shared, cold):
+def test_micro_batches_hold_every_sample_once_within_the_limits(budget, sequences, layout, cold):
     samples = [replace(one, sampling=COLD) if index in cold else one for index, one in enumerate(members())]
-    made = rows(samples, range(len(samples)), shared=shared)
-    batches = list(micro_batches(made, token_budget=budget, sequences=sequences))
+    packed = layout != "padded"
+    made = rows(samples, range(len(samples)), shared=layout == "shared")
+    batches = list(micro_batches(made, token_budget=budget, sequences=sequences, packed=packed))
     indexes = [index for batch in batches for row in batch for index in row.indexes]
     assert sorted(indexes) == list(range(len(samples)))
     for batch in batches:
         assert len({row.sampling for row in batch}) == 1
         count = sum(len(row.samples) for row in batch)
-        padded = len(batch) * max(row.length for row in batch)
+        lengths = [row.length for row in batch]
+        tokens = sum(lengths) if packed else len(batch) * max(lengths)
         assert sequences is None or count <= sequences
-        assert budget is None or padded <= budget or count == 1
+        assert budget is None or tokens <= budget or count == 1
         for row in batch:
             assert row.samples == tuple(samples[index] for index in row.indexes)
     if budget is None and sequences is None:
@@ -93,32 +95,31 @@ def test_a_shared_row_in_numbers():
     assert batch.sampling == PLAIN
 
 
-def test_branches_see_the_prompt_and_themselves():
-    samples = [scored([1, 2], [3, 4]), scored([1, 2], [5, 6, 7]), scored([8], [9, 9])]
-    batch = build_batch(rows(samples, range(3), shared=True), CPU)
-    # Row 0: prompt 0 and 1, first response 2, second response 3 and 4. Row 1: 0, then 1; the rest is padding.
-    assert batch.mask[0, 0].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [1, 1, 1, 0, 0],
-        [1, 1, 0, 1, 0],
-        [1, 1, 0, 1, 1],
-    ]
-    assert batch.position_BT.tolist() == [[0, 1, 2, 2, 3], [0, 1, 0, 0, 0]]
-    assert batch.mask[1, 0].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [0, 0, 1, 0, 0],
-        [0, 0, 0, 1, 0],
-        [0, 0, 0, 0, 1],
-    ]
+def test_rows_are_packed_one_behind_the_other():
+    samples = [scored([1, 2], [3, 4]), scored([1, 2], [5, 6, 7]), scored([8], [9, 9]), scored([1, 2], [3])]
+    batch = build_batch(rows(samples, range(4), shared=True), CPU)
+    # Prompt at 0 and 1, first response at 2, second at 3 and 4, third without a token to put in; then 8, 9.
+    assert batch.input_BT.tolist() == [[1, 2, 3, 5, 6, 8, 9]]
+    assert batch.position_BT.tolist() == [[0, 1, 2, 2, 3, 0, 1]]
+    assert batch.scored_N.tolist() == [1, 2, 1, 3, 4, 1, 5, 6]
+    assert batch.samples == (0, 1, 3, 2)
+    alone = build_batch(rows(samples, range(4), shared=False), CPU)
+    assert alone.input_BT.tolist() == [[1, 2, 3, 1, 2, 5, 6, 8, 9, 1, 2]]
+    assert alone.scored_N.tolist() == [1, 2, 4, 5, 6, 7, 8, 10]
 
 
-def test_plain_rows_say_only_how_long_they_are():
+def test_padded_rows_say_how_long_they_are():
     samples = [scored([1, 2], [3, 4]), scored([5], [6])]
-    batch = build_batch(rows(samples, range(2), shared=True), CPU)
-    assert batch.mask.int().tolist() == [[1, 1, 1], [1, 0, 0]]
+    batch = build_batch(rows(samples, range(2), shared=False), CPU, packed=False)
+    assert batch.input_BT.tolist() == [[1, 2, 3], [5, 0, 0]]
+    assert batch.attention["attention_mask"].int().tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch.scored_N.tolist() == [1, 2, 3]
+
+
+def test_padded_rows_have_one_response_each():
+    samples = [scored([1, 2], [3, 4]), scored([1, 2], [6])]
+    with pytest.raises(ValueError, match="can only be packed"):
+        build_batch(rows(samples, range(2), shared=True), CPU, packed=False)
 
 
 @pytest.mark.parametrize("logprobs", [[-1.0], [-1.0, -1.0, -1.0]])
@@ -127,12 +128,12 @@ def test_a_sample_needs_one_log_probability_for_each_token(logprobs):
         build_batch(rows([scored([1], [2, 3], logprobs=logprobs)], [0], shared=True), CPU)
 
 
-@given(shared=st.booleans(), budget=st.integers(1, 200))
-def test_the_tensors_hold_what_was_sampled_and_nothing_else(shared, budget):
-    samples = members(3)
-    made = rows(samples, range(len(samples)), shared=shared)
-    for micro_batch in micro_batches(made, token_budget=budget, sequences=None):
-        batch = build_batch(micro_batch, CPU)
+@given(layout=st.sampled_from(["shared", "packed", "padded"]), budget=st.integers(1, 200))
+def test_the_tensors_hold_what_was_sampled_and_nothing_else(layout, budget):
+    samples, packed = members(3), layout != "padded"
+    made = rows(samples, range(len(samples)), shared=layout == "shared")
+    for micro_batch in micro_batches(made, token_budget=budget, sequences=None, packed=packed):
+        batch = build_batch(micro_batch, CPU, packed=packed)
         parts = batch.chosen_N.split(batch.length_S.tolist())
         for index, part in zip(batch.samples, parts, strict=True):
             assert tuple(part.tolist()) == samples[index].sample.completion.token_ids
@@ -151,11 +152,11 @@ class Architecture:
         self.model_type, self.layer_types, self.sliding_window = model_type, layer_types, sliding_window
 
 
-def test_only_plain_attention_shares_prompts():
-    assert shares_prompt(Architecture("llama"))
-    assert shares_prompt(Architecture("qwen3", ["full_attention"] * 2))
-    assert not shares_prompt(Architecture("qwen3", ["full_attention", "sliding_attention"]))
+def test_only_layers_without_a_window_take_packed_rows():
+    assert packs(Architecture("llama"))
+    assert packs(Architecture("qwen3", ["full_attention"] * 2))
+    assert not packs(Architecture("qwen3", ["full_attention", "sliding_attention"]))
     # A window that no layer has; without `layer_types` every layer has it.
-    assert shares_prompt(Architecture("qwen2", ["full_attention"] * 2, sliding_window=8))
-    assert not shares_prompt(Architecture("mistral", sliding_window=8))
-    assert not shares_prompt(Architecture("mamba"))
+    assert packs(Architecture("qwen2", ["full_attention"] * 2, sliding_window=8))
+    assert not packs(Architecture("mistral", sliding_window=8))
+    assert not packs(Architecture("mamba"))

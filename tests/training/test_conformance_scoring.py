@@ -17,7 +17,7 @@ from pettingllms.training.batching import build_batch, micro_batches, rows
 from pettingllms.training.policies import Policies
 
 CPU = torch.device("cpu")
-LAYOUTS = pytest.mark.parametrize("shared", [True, False], ids=["shared", "plain"])
+LAYOUTS = pytest.mark.parametrize("layout", ["shared", "packed", "padded"])
 
 
 def policies_of(folder, /, names=("a.b", "b"), **settings):
@@ -35,8 +35,9 @@ def policies(tiny_model):
     return policies_of(tiny_model)
 
 
-def batch_of(samples, shared=True):
-    return build_batch(rows(samples, range(len(samples)), shared=shared), CPU)
+def batch_of(samples, layout="shared"):
+    made = rows(samples, range(len(samples)), shared=layout == "shared")
+    return build_batch(made, CPU, packed=layout != "padded")
 
 
 def by_sample(batch, values_N):
@@ -101,7 +102,7 @@ def counting_model(tmp_path_factory):
 
 
 @LAYOUTS
-def test_c01_the_position_before_a_token_predicts_it(counting_model, shared):
+def test_c01_the_position_before_a_token_predicts_it(counting_model, layout):
     policies = Policies(plans_of(("a",)).values(), counting_model, CPU, trust_remote_code=False, seed=0)
     samples = [
         scored([3, 4, 5], [6, 7, 8, 9]),
@@ -109,17 +110,17 @@ def test_c01_the_position_before_a_token_predicts_it(counting_model, shared):
         scored([9], [10]),
         scored([20, 21], [22, 23, 24]),
     ]
-    values, _ = policies.score("a", batch_of(samples, shared))
+    values, _ = policies.score("a", batch_of(samples, layout))
     assert values.abs().max() < 1e-6
     # One token off is as unlikely as can be: the head has a margin of 30 x sqrt(32).
-    wrong, _ = policies.score("a", batch_of([scored([3, 4, 5], [5])], shared))
+    wrong, _ = policies.score("a", batch_of([scored([3, 4, 5], [5])], layout))
     assert wrong.item() < -100
 
 
 @LAYOUTS
-def test_c02_every_sampled_token_is_scored_also_behind_a_prompt_of_one(policies, shared):
+def test_c02_every_sampled_token_is_scored_also_behind_a_prompt_of_one(policies, layout):
     samples = [scored([7], [8]), scored([7], [9, 10, 11]), scored([7], [8, 8]), scored([5, 6], [7])]
-    batch = batch_of(samples, shared)
+    batch = batch_of(samples, layout)
     assert batch.tokens == 1 + 3 + 2 + 1
     values, _ = policies.score("a.b", batch)
     found = by_sample(batch, values)
@@ -129,17 +130,17 @@ def test_c02_every_sampled_token_is_scored_also_behind_a_prompt_of_one(policies,
 
 
 @pytest.mark.parametrize("double", [False, True], ids=["fp32", "fp64"])
-def test_c03_alone_padded_and_shared_give_the_same(policies, double):
+def test_c03_alone_padded_packed_and_shared_give_the_same(policies, double):
     if double:
         policies._model.double()
     samples = members()
     alone = [policies.score("a.b", batch_of([one]))[0] for one in samples]
     tolerance = 1e-10 if double else 1e-5
-    for shared in (True, False):
+    for shared, packed in ((True, True), (False, True), (False, False)):
         for budget in (None, 40, 100):
             made = rows(samples, range(len(samples)), shared=shared)
-            for micro_batch in micro_batches(made, token_budget=budget, sequences=None):
-                batch = build_batch(micro_batch, CPU)
+            for micro_batch in micro_batches(made, token_budget=budget, sequences=None, packed=packed):
+                batch = build_batch(micro_batch, CPU, packed=packed)
                 values, _ = policies.score("a.b", batch)
                 assert values.dtype == (torch.float64 if double else torch.float32)
                 for index, own in by_sample(batch, values).items():
@@ -147,13 +148,13 @@ def test_c03_alone_padded_and_shared_give_the_same(policies, double):
 
 
 @LAYOUTS
-def test_c04_other_samples_tokens_change_nothing_bit_for_bit(policies, shared):
+def test_c04_other_samples_tokens_change_nothing_bit_for_bit(policies, layout):
     kept = [scored([5, 6, 7], [8, 9, 10]), scored([11, 12], [13, 14])]
     changed = [[20, 21, 22, 23], [90, 91, 92, 93]]
     seen = []
     for ids in changed:
         samples = [*kept, scored([5, 6, 7], ids), scored([11, 12], ids[:2])]
-        batch = batch_of(samples, shared)
+        batch = batch_of(samples, layout)
         values, entropies = policies.score("a.b", batch, entropy=True)
         found = by_sample(batch, values)
         own = torch.cat([found[0], found[1]])
@@ -165,25 +166,25 @@ def test_c04_other_samples_tokens_change_nothing_bit_for_bit(policies, shared):
 
 
 @LAYOUTS
-def test_c05_the_end_token_is_trained_and_seen_though_it_is_the_padding(policies, shared):
+def test_c05_the_end_token_is_trained_and_seen_though_it_is_the_padding(policies, layout):
     # Token 0 is both <end> and the padding of the tiny model.
     short, long = scored([5, 0, 6], [7, 0]), scored([5, 9, 6], [7, 8, 9, 10, 0])
-    batch = batch_of([short, long], shared)
+    batch = batch_of([short, long], layout)
     values, _ = policies.score("a.b", batch)
     found = by_sample(batch, values)
     for index, one in enumerate((short, long)):
         assert torch.allclose(found[index], whole_model(policies, "a.b", one), atol=1e-5)
     end = gradients(policies, "a.b", found[0][-1])
     assert max(one.abs().max().item() for one in end) > 1e-4
-    other, _ = policies.score("a.b", batch_of([scored([5, 9, 6], [7, 0])], shared))
-    values, _ = policies.score("a.b", batch_of([short], shared))
+    other, _ = policies.score("a.b", batch_of([scored([5, 9, 6], [7, 0])], layout))
+    values, _ = policies.score("a.b", batch_of([short], layout))
     assert not torch.allclose(values, other, atol=1e-3), "an <end> inside a prompt is seen"
 
 
 @LAYOUTS
 @pytest.mark.parametrize("chunk", [256, 2], ids=["whole", "chunked"])
 @pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
-def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, shared, chunk, recomputed):
+def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, layout, chunk, recomputed):
     monkeypatch.setattr(logprobs, "CHUNK_POSITIONS", chunk)
     policies = policies_of(tiny_model, model={"enable_gradient_checkpointing": recomputed})
     seen = []
@@ -196,7 +197,7 @@ def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, shared, chu
     # The prompt holds what others said: system text, an observation, another agent's message.
     prompt = [1, 40, 41, 1, 50, 51, 52, 1, 60, 1]
     samples = [scored(prompt, [70, 71, 0]), scored(prompt, [72]), scored([5], [6, 7])]
-    batch = batch_of(samples, shared)
+    batch = batch_of(samples, layout)
     values, entropies = policies.score("a.b", batch, entropy=True)
     (values.sum() + entropies.sum()).backward()
     [hidden] = seen
@@ -205,7 +206,7 @@ def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, shared, chu
     sampled[batch.scored_N] = True
     assert torch.equal(carried > 0, sampled)
     # 3 + 1 + 2 tokens; where the prompt is shared, two first tokens have one position.
-    assert sampled.sum() == (5 if shared else 6)
+    assert sampled.sum() == (5 if layout == "shared" else 6)
 
 
 def test_c22_the_reference_of_a_fresh_adapter_is_the_base_model(tiny_model, policies):
@@ -421,7 +422,7 @@ def test_c28_an_adapter_on_either_end_of_a_tied_model_is_refused(tiny_model, tar
 
 
 @LAYOUTS
-def test_c29_bf16_weights_keep_log_probabilities_close_and_in_fp32(tiny_model, shared):
+def test_c29_bf16_weights_keep_log_probabilities_close_and_in_fp32(tiny_model, layout):
     precise = policies_of(tiny_model)
     rough = policies_of(tiny_model, actor={"fsdp_config": {"model_dtype": "bf16"}})
     assert rough._model.base_model.model.get_output_embeddings().weight.dtype == torch.bfloat16
@@ -433,7 +434,7 @@ def test_c29_bf16_weights_keep_log_probabilities_close_and_in_fp32(tiny_model, s
     for one in (precise, rough):
         # Fresh weights are sure of nothing: with logits 16 times as large, errors weigh as in a real model.
         one._model.base_model.model.get_output_embeddings().weight.data.mul_(16)
-    batch = batch_of(members(8), shared)
+    batch = batch_of(members(8), layout)
     wanted, _ = precise.score("a.b", batch)
     found, entropies = rough.score("a.b", batch, entropy=True)
     assert wanted.std() > 1

@@ -13,6 +13,7 @@ from pettingllms.errors import RefusedError, RolloutError
 from pettingllms.rollout.adapters import read_deltas
 from pettingllms.rollout.plain_lora import MORE
 from pettingllms.training.batching import build_batch, rows
+from pettingllms.training.branches import use_branches
 from pettingllms.training.policies import Policies
 
 CPU = torch.device("cpu")
@@ -347,7 +348,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_rows_are_shared_where_that_gives_what_each_sequence_gives_alone(tiny_model, tmp_path, kind):
+def test_rows_are_packed_where_that_gives_what_each_sequence_gives_alone(tiny_model, tmp_path, kind):
     import transformers
 
     torch.manual_seed(0)
@@ -357,9 +358,9 @@ def test_rows_are_shared_where_that_gives_what_each_sequence_gives_alone(tiny_mo
     samples = [scored(range(1, 12), ids) for ids in ([12, 13, 14], [15], [5] * 9)] + [scored([3, 4], [6] * 5)]
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
 
-    def furthest(shared):
+    def furthest(*, packed):
         """Largest distance to the log-probabilities of each sequence alone in the plain model."""
-        batch = build_batch(rows(samples, range(4), shared=shared), CPU)
+        batch = build_batch(rows(samples, range(4), shared=packed), CPU, packed=packed)
         gaps = []
         for index, found in zip(
             batch.samples, policies.score("a", batch)[0].split(batch.length_S.tolist()), strict=True
@@ -369,11 +370,14 @@ def test_rows_are_shared_where_that_gives_what_each_sequence_gives_alone(tiny_mo
             gaps.append((found - alone[-len(found) :]).abs().max().item())
         return max(gaps)
 
-    assert furthest(shared=False) < 1e-4
+    assert furthest(packed=False) < 1e-4
     if "window" in kind:
-        assert not policies.shared_prompt and furthest(shared=True) > 0.1
+        assert not policies.packed and not policies.shared_prompt
+        # Packed all the same, one response would see the other, or too much of the prompt.
+        use_branches(policies._model.base_model.model)
+        assert furthest(packed=True) > 0.1
     else:
-        assert policies.shared_prompt and furthest(shared=True) < 1e-4
+        assert policies.packed and policies.shared_prompt and furthest(packed=True) < 1e-4
 
 
 def loss_and_gradients(policies, batch):

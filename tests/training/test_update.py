@@ -14,6 +14,20 @@ from pettingllms.training.update import Update
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True, params=["shared", "packed", "padded"])
+def layout(request, monkeypatch):
+    """How all policies of a test make their batches: an update does not depend on it."""
+    monkeypatch.setattr("pettingllms.training.policies.packs", lambda config: request.param != "padded")
+    build = Policies.__init__
+
+    def built(self, *arguments, **settings):
+        build(self, *arguments, **settings)
+        self.shared_prompt = request.param == "shared"
+
+    monkeypatch.setattr(Policies, "__init__", built)
+    return request.param
+
+
 def policies_of(model, **settings):
     made = Policies(plans_of(**settings).values(), model, CPU, trust_remote_code=False, seed=0)
     # Fresh adapters are the identity; something to say lets errors show.
@@ -100,13 +114,13 @@ def test_gradients_are_the_same_bit_for_bit_every_time(tiny_model):
         assert all(torch.equal(a, b) for a, b in zip(again, first, strict=True))
 
 
-def test_sharing_the_prompt_changes_no_gradient(tiny_model):
+def test_the_layout_changes_no_gradient(tiny_model, layout):
     groups = ragged_groups()
-    _, wanted = gradient(tiny_model, groups)
+    _, got = gradient(tiny_model, groups)
     policies = policies_of(tiny_model, actor={"grad_clip": 1e9})
-    policies.shared_prompt = False
-    _, got = run(policies, groups)
-    assert close(got[0], wanted, 1e-5)
+    policies.shared_prompt = policies.packed = False
+    _, wanted = run(policies, groups)
+    assert close(got, wanted[0], 1e-5)
 
 
 def test_loss_is_the_mean_over_all_sampled_tokens(policies):
@@ -134,7 +148,7 @@ def test_c19_the_ratio_of_the_first_mini_batch_is_exactly_one(tiny_model):
         config.lora_dropout = 0.1
     policies._model.config.attention_dropout = 0.1
     first = Update(policies, "a.b", ragged_groups(), Ranks(), seed=0, check=lambda: None)
-    first._remember(first._old, reference=False)
+    first._remember(first._old, first._rows, reference=False)
     for batch in first._batches(first._rows):
         new, _ = policies.score("a.b", batch)
         assert torch.equal(new, first._kept(first._old, batch)), "the same path, bit for bit"
@@ -223,6 +237,28 @@ def test_a_policy_without_gradient_takes_no_step(policies):
     result, steps = run(policies, [flat])
     assert (result.steps, steps, policies.versions["a.b"]) == (0, [], 0)
     assert set(result.metrics) == {"scored_tokens", "lr", "dropped_steps"}
+
+
+def test_a_policy_whose_samples_were_all_dropped_takes_no_step(policies):
+    one = group([5, 6], [[7], [8]], dropped="mean")
+    result, steps = run(policies, [one])
+    assert (result.steps, steps, policies.versions["a.b"]) == (0, [], 0)
+
+
+def test_no_sample_is_scored_twice_before_the_first_step(tiny_model, monkeypatch):
+    policies = policies_of(tiny_model, actor={"ppo_mini_batch_size": 1, "ppo_epochs": 2})
+    seen = []
+    score = policies.score
+
+    def counting(policy, batch, **asked):
+        seen.append((torch.is_grad_enabled(), len(batch.samples)))
+        return score(policy, batch, **asked)
+
+    monkeypatch.setattr(policies, "score", counting)
+    run(policies, ragged_groups(3))
+    # Three groups of four: the first mini-batch is not scored beforehand.
+    assert sum(count for trained, count in seen if not trained) == 8
+    assert sum(count for trained, count in seen if trained) == 24
 
 
 def test_dropped_samples_are_neither_trained_nor_counted(tiny_model):

@@ -33,12 +33,9 @@ test-slow *ARGS:
 test-gpu *ARGS:
     uv run --quiet --extra cuda --group dev pytest -m gpu -s {{ARGS}}
 
-# Measure; prints numerator, denominator, ratio
-bench:
-    {{env}} python -m benchmarks.lint_cold
-    {{env}} python -m benchmarks.lint_speed
-    {{env}} python -m benchmarks.documents
-    {{env}} python -m benchmarks.credit
+# Measure, all or the named ones; prints numerator, denominator, ratio (`just bench --help` lists them)
+bench *ARGS:
+    {{env}} python -m benchmarks {{ARGS}}
 
 # Mutated real files through convert, show and lint; prints the counts of inputs, tracebacks and hangs
 fuzz MINUTES="1" *ARGS:

@@ -1,9 +1,10 @@
 """A cold `show --resolved` of a composed preset against cold Hydra, and conversion time against file size.
 
+`show` and Hydra are whole processes that print the same tree; conversions run in one process, and of three
+the fastest counts.
 Usage: python -m benchmarks.documents [PYTHON_OF_A_BASE_INSTALL] [--runs N] [--preset NAME]
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -16,13 +17,14 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.harness import compare
+from benchmarks.harness import Side, command, command_line, measure, timed
 from pettingllms.cli.app import run
 from pettingllms.compose.names import SHIPPED, find_file
 
 REAL = Path(__file__).resolve().parent.parent / "tests/data/upstream-configs/ppo_trainer/eval.yaml"
 SIZES = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 TARGET = 0.8
+KINDS = {"yaml": "the same YAML file", "toml": "the TOML that ships"}
 
 # The resolvers of ours that Hydra lacks are one line each; the presets use no other.
 HYDRA = """
@@ -48,7 +50,7 @@ def without_format(tree):
     return {key: value for key, value in tree.items() if key != "format"}
 
 
-def show_against_hydra(python, preset, runs):
+def show_against_hydra(python, preset, **options):
     """Both whole processes, once they are seen to print the same tree."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -58,17 +60,22 @@ def show_against_hydra(python, preset, runs):
         script.write_text(HYDRA)
         hydra = [sys.executable, str(script), str(folder / find_file(preset, None).parent.name), preset]
         same_file = str(folder / find_file(preset, None).parent.name / f"{preset}.yaml")
-        print("hydra-core", version("hydra-core"), "| omegaconf", version("omegaconf"), "| preset", preset)
-        for kind, file in (("the same YAML file", same_file), ("the TOML that ships", preset)):
+        for kind, file in (("yaml", same_file), ("toml", preset)):
             show = [python, "-m", "pettingllms", "show", file, "--resolved", "--json"]
-            outputs = [
-                subprocess.run(command, check=True, capture_output=True).stdout for command in (show, hydra)
-            ]
+            outputs = [subprocess.run(one, check=True, capture_output=True).stdout for one in (show, hydra)]
             ours, theirs = (without_format(json.loads(output)) for output in outputs)
             if ours != theirs:
                 raise SystemExit(f"{kind}: the trees differ")
-            compare(f"cold show --resolved of {kind} / cold Hydra compose and resolve", show, hydra, runs)
-            print(f"  target      {TARGET}; both print the same tree")
+            measure(
+                f"documents-show_{kind}",
+                f"cold show --resolved of {KINDS[kind]} / cold Hydra compose and resolve",
+                Side("show", timed(command(show))),
+                Side("Hydra", timed(command(hydra))),
+                unit="s",
+                at_most=TARGET,
+                notes={"preset": preset, "omegaconf": version("omegaconf"), "trees": "equal"},
+                **options,
+            )
 
 
 def real_lines(count):
@@ -112,12 +119,11 @@ def print_fit(direction, points):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="documents", description=__doc__.splitlines()[0])
+    parser = command_line(__doc__, runs=15)
     parser.add_argument("python", nargs="?", default=sys.executable)
-    parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--preset", default="math_L1_prompt")
     options = parser.parse_args(arguments)
-    show_against_hydra(options.python, options.preset, options.runs)
+    show_against_hydra(options.python, options.preset, runs=options.runs, save=options.save)
     for direction, points in conversion_times(3).items():
         print_fit(direction, points)
 

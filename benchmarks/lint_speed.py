@@ -1,27 +1,24 @@
 """How fast the linter is: one file against a schema validator, 500 files, and a proof of 1,000 cells.
 
-Usage: python -m benchmarks.lint_speed [one] [many] [cells]
+`one`, `many` and their denominators are whole processes, `cells` runs in one.
+Usage: python -m benchmarks.lint_speed [one] [many] [cells] [--runs N]
 """
 
 import os
-import platform
 import shutil
-import statistics
 import sys
 import sysconfig
 import tempfile
-import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.harness import compare, seconds
+from benchmarks.harness import Side, command, command_line, measure, timed
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = ROOT / "pettingllms" / "config"
 PRESET = PRESETS / "math" / "math_L3_model.toml"
 SCHEMA = ROOT / "schemas" / "experiment.schema.json"
 LINT = [sys.executable, "-m", "pettingllms", "lint", "--exit-zero"]
-RUNS = 10
 FILES = 500
 
 ACTOR = "models.model_0.ppo_trainer_config.actor_rollout_ref.actor"
@@ -32,31 +29,36 @@ AXES = {
 }
 
 
-def one_file():
+def one_file(**options):
     """A cold lint of one preset, without cache, against a cold check-jsonschema of the same file."""
     validator = Path(sysconfig.get_path("scripts")) / "check-jsonschema"
-    print("check-jsonschema", version("check-jsonschema"), "| pydantic", version("pydantic"))
-    compare(
+    measure(
+        "lint_speed-one",
         f"cold lint / cold check-jsonschema, {PRESET.name}",
-        [*LINT, "--no-cache", str(PRESET)],
-        [str(validator), "--schemafile", str(SCHEMA), str(PRESET)],
-        RUNS,
+        Side("lint", timed(command([*LINT, "--no-cache", str(PRESET)]))),
+        Side("check-jsonschema", timed(command([str(validator), "--schemafile", str(SCHEMA), str(PRESET)]))),
+        unit="s",
+        notes={"check-jsonschema": version("check-jsonschema"), "pydantic": version("pydantic")},
+        **options,
     )
 
 
-def many_files():
+def many_files(**options):
     """A file of a folder of 500, without and with the cache, against a cold lint of one file."""
     with tempfile.TemporaryDirectory() as folder:
         experiments, cache = Path(folder) / "experiments", Path(folder) / "cache"
         copy_presets(experiments, FILES)
         environment = {**os.environ, "PETTINGLLMS_CACHE_DIR": str(cache)}
-        single = [*LINT, "--no-cache", str(PRESET)]
-        for name, options in (("no cache", ["--no-cache"]), ("warm cache", [])):
-            command = [*LINT, *options, "--statistics", str(experiments)]
-            alternate(
+        single = timed(command([*LINT, "--no-cache", str(PRESET)], environment))
+        for kind, name, flags in (("many", "no cache", ["--no-cache"]), ("cached", "warm cache", [])):
+            whole = timed(command([*LINT, *flags, "--statistics", str(experiments)], environment))
+            measure(
+                f"lint_speed-{kind}",
                 f"one of {FILES} files, {name} / one cold file",
-                lambda command=command: seconds(command, environment) / FILES,
-                lambda: seconds(single, environment),
+                Side("one of many", lambda whole=whole: whole() / FILES),
+                Side("one file", single),
+                unit="s",
+                **options,
             )
 
 
@@ -75,7 +77,7 @@ def copy_presets(folder, count):
         target.write_text(changed, encoding="utf-8")
 
 
-def cells():
+def cells(**options):
     """One more cell of a sweep in the same process, against a whole lint of the preset."""
     from pettingllms.lint.engine import check_experiment
 
@@ -87,33 +89,30 @@ def cells():
     for values in AXES.values():
         count *= len(values)
 
-    def timed(overrides):
-        begin = time.perf_counter()
-        check_experiment(PRESET, overrides)
-        return time.perf_counter() - begin
+    def lint(overrides):
+        return timed(lambda: check_experiment(PRESET, overrides))
 
-    alternate(
+    with_cells, without, whole = lint(swept), lint(plain), lint(())
+    measure(
+        "lint_speed-cells",
         f"one more of {count:,} cells / a whole lint, {PRESET.name}",
-        lambda: (timed(swept) - timed(plain)) / (count - 1),
-        lambda: timed(()),
+        Side("one more cell", lambda: (with_cells() - without()) / (count - 1)),
+        Side("a whole lint", whole),
+        unit="s",
+        **options,
     )
 
 
-def alternate(name, numerator, denominator):
-    """Call both in turn, A B A B; print the seconds that they return, and their ratio."""
-    numerator(), denominator()
-    pairs = [(numerator(), denominator()) for _ in range(RUNS)]
-    print(f"{name}: {RUNS} alternating runs, Python {platform.python_version()}, {os.cpu_count()} cores")
-    for label, times in zip(("numerator", "denominator"), zip(*pairs, strict=True), strict=True):
-        low, middle, high = min(times), statistics.median(times), max(times)
-        print(f"  {label:11} min {low * 1000:.3f}  median {middle * 1000:.3f}  max {high * 1000:.3f} ms")
-    ratios = [a / b for a, b in pairs]
-    print(
-        f"  ratio       min {min(ratios):.4f}  median {statistics.median(ratios):.4f}  max {max(ratios):.4f}"
-    )
+PARTS = {"one": one_file, "many": many_files, "cells": cells}
+
+
+def main(arguments=None):
+    parser = command_line(__doc__, runs=10)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all by default")
+    options = parser.parse_args(arguments)
+    for part in options.parts or PARTS:
+        PARTS[part](runs=options.runs, save=options.save)
 
 
 if __name__ == "__main__":
-    parts = {"one": one_file, "many": many_files, "cells": cells}
-    for part in sys.argv[1:] or parts:
-        parts[part]()
+    main()

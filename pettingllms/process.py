@@ -1,4 +1,4 @@
-"""Processes: the cores they may use, and children that end with their parent."""
+"""Processes: the cores they may use, children that end with their parent, and how they find each other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import time
 
 LOOK_SECONDS = 1.0
 """How often a process looks whether its parent is still there."""
+
+ENGINE_HOST = "PETTINGLLMS_ENGINE_HOST"
+"""The variable that tells a worker the address of the engine that was started for it."""
 
 _PR_SET_PDEATHSIG = 1
 

@@ -102,7 +102,7 @@ ACTOR: Table = {
 
 VAL_CONFIG = "agent_policy_configs.agent_configs.*.val_llm_config"
 ROLLOUT: Table = {
-    **each("mode load_format layered_summon use_torch_compile", SPEED),
+    **each("load_format layered_summon use_torch_compile", SPEED),
     **each("cudagraph_capture_sizes multi_stage_wake_up update_weights_bucket_megabytes", SPEED),
     **each("enable_prefix_caching entropy_from_logits_with_chunking enable_sleep_mode", SPEED),
     **each("log_prob_micro_batch_size log_prob_micro_batch_size_per_gpu log_prob_use_dynamic_bsz", SPEED),

@@ -100,7 +100,7 @@ class _WithSlopes(torch.autograd.Function):  # type: ignore[misc]  # torch does 
         share_CV = logprob_CV.exp()
         # A token that was cut would add 0 x -inf, which is no number.
         surprise_CV = logprob_CV.clamp_(min=torch.finfo(logprob_CV.dtype).min)
-        entropy_C = -torch.einsum("cv,cv->c", share_CV, surprise_CV)
+        entropy_C = -(share_CV * surprise_CV).sum(dim=1)
         if sloped:
             slope_CH = torch.addmm(head_VH[chosen_C], share_CV, head_VH, alpha=-1)
             weight_CV = surprise_CV.add_(entropy_C[:, None]).mul_(share_CV)

@@ -73,9 +73,9 @@ def ensure_converted(say: Callable[[str], None]) -> Path:
 
     folder = cache_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    say("converting the embedded model (once, about 20 s)")
     with FileLock(folder.with_suffix(".lock")):
         if not is_converted():
-            say("converting the embedded model (once, about 20 s)")
             _convert(gguf_file(), folder)
     return folder
 

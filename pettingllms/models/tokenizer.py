@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.errors import RefusedError
+from pettingllms.models.pieces import PieceEncoder, exact_cuts
 from pettingllms.types import Message
 
 
@@ -27,17 +28,21 @@ class ChatTokenizer:
                 f"the tokenizer in {folder} has no chat template",
                 help="use an instruct model, or add chat_template.jinja to the model folder",
             )
+        cuts = exact_cuts(self._tokenizer)
+        self._pieces = PieceEncoder(self.encode, cuts) if cuts else None
         self.end_id: int = self._tokenizer.eos_token_id
         self.end_ids = _model_end_ids(folder) | {self.end_id}
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the chat, ending where the assistant's next message begins."""
-        ids: list[int] = self._tokenizer.apply_chat_template(
-            [message._asdict() for message in messages],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
+        """Token ids of the chat, ending where the assistant's next message begins.
+
+        A chat that continues an earlier one costs what is new in it, where the tokenizer allows that.
+        """
+        chat = [message._asdict() for message in messages]
+        rendered = self._tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=self._pieces is None, return_dict=False
         )
+        ids: list[int] = rendered if self._pieces is None else self._pieces.ids(rendered)
         return ids
 
     def encode(self, text: str) -> list[int]:

@@ -17,7 +17,7 @@ PREFIX = "base_model.model."
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The newest adapter of a policy. `number`: how many were loaded before it, of any policy."""
+    """The newest adapter of a policy. `number`: how many were loaded before it, of any policy, ever."""
 
     version: int
     folder: Path
@@ -37,6 +37,10 @@ class Adapters:
         check_adapter(self._model_folder, folder, self._max_rank)
         self.newest[policy] = Loaded(version, folder, self._count)
         self._count += 1
+
+    def forget(self) -> None:
+        """Every policy is the base model again. Numbers go on: none is given twice."""
+        self.newest.clear()
 
     def version(self, policy: str) -> int:
         """Updates behind the weights that `policy` has now."""

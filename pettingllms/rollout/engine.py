@@ -49,13 +49,15 @@ class Engine(Protocol):
     def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
         """Take requests on, each under a number of the caller's choice that no pending one has."""
 
-    def collect(self) -> list[tuple[int, Completion]]:
+    def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:
         """Work until at least one pending request is done; return all that are, with their numbers.
 
-        Returns nothing when nothing is pending. Log-probabilities are those of the distribution that was
-        sampled from: at the sampling temperature, after truncation. The token ids are those that were
-        sampled: an end token is among them where the model sampled one, and never otherwise. A request
-        that cannot be answered comes back as `FAILED` with the reason; the others are not affected.
+        Returns nothing when nothing is pending. Without `wait` it works for as short as it can, one token of
+        each request where it works token by token, and may return nothing.
+        Log-probabilities are those of the distribution that was sampled from: at the sampling temperature,
+        after truncation. The token ids are those that were sampled: an end token is among them where the
+        model sampled one, and never otherwise. A request that cannot be answered comes back as `FAILED` with
+        the reason; the others are not affected.
         """
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
@@ -70,6 +72,13 @@ class Engine(Protocol):
 
     def wake(self) -> None:
         """Be ready again, with the weights as they were loaded last."""
+
+    def restore(self) -> None:
+        """Be as after the start, for the next run; nothing may be pending.
+
+        Every adapter, version and cached state is forgotten. Raises RolloutError when the weights are then
+        not those of the start, by their fingerprint; the engine must not be used any more.
+        """
 
     def close(self) -> None:
         """Free everything."""

@@ -15,7 +15,8 @@ from pettingllms.errors import RolloutError
 from pettingllms.models.tokenizer import ChatTokenizer
 from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
-from pettingllms.rollout.merged import merged_weights
+from pettingllms.rollout.fingerprint import fingerprint
+from pettingllms.rollout.merged import MergedWeights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
 
@@ -41,7 +42,10 @@ class HfEngine:
         self._adapters = Adapters(settings.model_folder, None)
         self._peft: Any = None
         self._held: dict[str, Loaded] = {}
+        self._weights = MergedWeights(settings.model_folder)
         self._merged: Loaded | None = None
+        self._at_start: str | None = None
+        """Fingerprint of the model before the first adapter."""
         self._pending: list[tuple[int, Request]] = []
         self._refused: list[tuple[int, Completion]] = []
 
@@ -54,8 +58,8 @@ class HfEngine:
             else:
                 self._pending.append((number, request))
 
-    def collect(self) -> list[tuple[int, Completion]]:
-        """Answer the oldest request, and what fits into its batch."""
+    def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:  # noqa: ARG002 - the protocol's
+        """Answer the oldest request, and what fits into its batch: it works batch by batch."""
         done, self._refused = self._refused, []
         if done or not self._pending:
             return done
@@ -82,6 +86,19 @@ class HfEngine:
     def wake(self) -> None:
         """Move the model back."""
         self._model.to(self._settings.device)
+
+    def restore(self) -> None:
+        """Take the adapters out of the model, or the base weights into it, and compare it with the start."""
+        self._expect_idle("be restored")
+        self._adapters.forget()
+        self.wake()
+        if self._peft is not None:
+            self._model, self._peft = self._peft.unload(), None
+        self._held.clear()
+        if self._merged is not None:
+            self._merge(None)
+        if self._at_start is not None and fingerprint(self._model) != self._at_start:
+            raise RolloutError("the engine could not be restored: its weights are not those of its start")
 
     def close(self) -> None:
         """Dropping the model frees its memory."""
@@ -131,6 +148,8 @@ class HfEngine:
     def _weights_of(self, policy: str) -> AbstractContextManager[Any]:
         """Inside it, the model has the newest weights of `policy`."""
         adapter = self._adapters.newest.get(policy)
+        if adapter is not None and self._at_start is None:
+            self._at_start = fingerprint(self._model)
         if self._settings.serving == "merged":
             if self._merged != adapter:
                 self._merge(adapter)
@@ -155,7 +174,7 @@ class HfEngine:
 
     def _merge(self, adapter: Loaded | None) -> None:
         """Every matrix gets its value: from the files, or by being tied to one that does."""
-        weights = dict(merged_weights(self._settings.model_folder, adapter.folder if adapter else None))
+        weights = dict(self._weights.of(adapter.folder if adapter else None))
         report = self._model.load_state_dict(weights, strict=False)
         state = self._model.state_dict()
         given = {state[name].data_ptr() for name in weights if name in state}

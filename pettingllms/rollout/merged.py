@@ -2,29 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pettingllms.rollout.adapters import read_deltas, weight_files
+from pettingllms.errors import RolloutError
+from pettingllms.rollout.adapters import Delta, read_deltas, weight_files
 
 
-def merged_weights(model_folder: Path, adapter_folder: Path | None) -> Iterator[tuple[str, Any]]:
-    """Yield (name, tensor) of all base weights, with the adapter added where it has something to add.
+class MergedWeights:
+    """The base weights, mapped from their files once, and what they are with an adapter added.
 
-    W' = W + scale * B A, in float32. Whoever takes them gets every name of the base's files, each once.
+    Only the disk and the adapter decide: nothing is left of one merge in the next. Costs no memory of its
+    own but for the matrices that are being taken: the system may drop mapped pages, as the files hold them.
     """
-    from safetensors import safe_open
-    from safetensors.torch import load_file
 
-    deltas = read_deltas(adapter_folder) if adapter_folder is not None else {}
-    tensors = load_file(adapter_folder / "adapter_model.safetensors") if adapter_folder is not None else {}
-    for file in weight_files(model_folder):
-        with safe_open(file, "pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 - not a mapping
-                tensor = weights.get_tensor(name)
-                if name in deltas:
-                    delta = deltas[name]
-                    up, down = tensors[delta.up].float(), tensors[delta.down].float()
-                    tensor = tensor.float().addmm_(up, down, alpha=delta.scale)
+    def __init__(self, model_folder: Path) -> None:
+        self._model_folder = model_folder
+
+    def of(self, adapter_folder: Path | None) -> Iterator[tuple[str, Any]]:
+        """(name, tensor) of all base weights, with the adapter added where it has something to add.
+
+        W' = W + scale * B A, in float32. Whoever takes them gets every name of the base's files, each once,
+        and must not write to them. A matrix is merged when it is asked for: whoever lets it go soon gets the
+        next one in the same memory, instead of fresh pages. Raises RolloutError, before the first is taken,
+        when the adapter does not fit.
+        """
+        from safetensors.torch import load_file
+
+        if adapter_folder is None:
+            return iter(self._base.items())
+        deltas = read_deltas(adapter_folder)
+        factors = load_file(adapter_folder / "adapter_model.safetensors")
+        for name, delta in deltas.items():
+            shape, added = self._base[name].shape, (len(factors[delta.up]), factors[delta.down].shape[1])
+            if tuple(shape) != added:
+                raise RolloutError(
+                    f"the adapter in {adapter_folder} is of another model: "
+                    f"{name} is {tuple(shape)}, what it adds {added}"
+                )
+        return self._merged(deltas, factors)
+
+    @cached_property
+    def _base(self) -> dict[str, Any]:
+        from safetensors import safe_open
+
+        tensors: dict[str, Any] = {}
+        for file in weight_files(self._model_folder):
+            with safe_open(file, "pt") as weights:
+                # A tensor keeps its file mapped.
+                tensors |= {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
+        return tensors
+
+    def _merged(self, deltas: Mapping[str, Delta], factors: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        import torch
+
+        for name, tensor in self._base.items():
+            if name in deltas:
+                delta = deltas[name]
+                up, down = factors[delta.up].float(), factors[delta.down].float()
+                yield name, torch.addmm(tensor.float(), up, down, alpha=delta.scale)
+            else:
                 yield name, tensor

@@ -30,8 +30,9 @@ REPORT_SECONDS = 0.3
 class Rollout:
     """Plays tasks with a team.
 
-    `workers`: threads in which agents and environments act. `phases`: the engine serves one policy at a time,
-    or runs shall be the same bit for bit. `tokenizer` and `engine` are used in the caller's thread only.
+    `workers`: threads in which agents and environments act. `phases`: runs shall be the same bit for bit, so
+    that all wait for the slowest; `merged`: the engine serves one policy's weights at a time (see
+    `play_scripts`). `tokenizer` and `engine` are used in the caller's thread only.
     """
 
     team: Team
@@ -40,6 +41,7 @@ class Rollout:
     make_env: Callable[[Task], Env]
     workers: int
     phases: bool
+    merged: bool
 
     def play(
         self,
@@ -81,7 +83,12 @@ class Rollout:
 
     def _all(self, scripts: Sequence[Script[T]], progress: _Progress) -> list[T]:
         return play_scripts(
-            scripts, self.engine, workers=self.workers, phases=self.phases, heartbeat=progress.beat
+            scripts,
+            self.engine,
+            workers=self.workers,
+            phases=self.phases,
+            merged=self.merged,
+            heartbeat=progress.beat,
         )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pettingllms.errors import RolloutError
 from pettingllms.models.tokenizer import ChatTokenizer
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.types import Completion, FinishReason, Request
@@ -31,7 +32,7 @@ class ScriptedEngine:
         """Remember the requests."""
         self._pending += requests
 
-    def collect(self) -> list[tuple[int, Completion]]:
+    def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:  # noqa: ARG002 - the protocol's
         """A reply to each of the oldest requests; it ends with the end token where that fits."""
         now = self._pending[: self._settings.max_num_seqs]
         del self._pending[: len(now)]
@@ -48,6 +49,14 @@ class ScriptedEngine:
 
     def wake(self) -> None:
         """Nothing to do."""
+
+    def restore(self) -> None:
+        """Forget the versions."""
+        if self._pending:
+            raise RolloutError(
+                f"the engine cannot be restored while {len(self._pending)} requests are pending"
+            )
+        self._versions.clear()
 
     def close(self) -> None:
         """Nothing to free."""

@@ -162,4 +162,4 @@ def _choose(totals: dict[int, float], seat: Seat, turn: int) -> int | None:
         return min(totals)
     best = max(totals.values())
     equal = [candidate for candidate, total in totals.items() if total == best]
-    return random.Random(seat.seed(turn, "choice")).choice(equal)
+    return equal[0] if len(equal) == 1 else random.Random(seat.seed(turn, "choice")).choice(equal)

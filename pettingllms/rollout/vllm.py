@@ -11,7 +11,8 @@ from pettingllms.config.homes import LORA_RANKS
 from pettingllms.errors import RolloutError
 from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
-from pettingllms.rollout.merged import merged_weights
+from pettingllms.rollout.fingerprint import fingerprint
+from pettingllms.rollout.merged import MergedWeights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
 CPU_BLOCK_SIZE = 32
@@ -24,8 +25,10 @@ class VllmEngine:
     `merged`: one policy's weights at a time; the adapter is added to the base weights in fp32 and they are
     reloaded in place when another policy or version is asked for. Requests of other policies wait until
     those of the policy that runs are done; of those that wait, the oldest decides who is next.
-    `adapter`: the base stays, all policies run together; each version is an adapter of its own name, as
+    `adapter`: the base stays, all policies run together; each load is an adapter of its own name, as
     vLLM's prefix cache is keyed by that name.
+    The model's fingerprint is taken before weights are sent for the first time, and compared by `restore`;
+    what it covers is said there (`fingerprint`).
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -37,8 +40,11 @@ class VllmEngine:
         self._adapters = Adapters(settings.model_folder, None if self._merges else settings.max_lora_rank)
         self._held: dict[str, Loaded] = {}
         """Adapters that vLLM holds."""
+        self._weights = MergedWeights(settings.model_folder)
         self._merged: Loaded | None = None
         """What was added to the base weights under merged serving."""
+        self._at_start: list[str] = []
+        """Fingerprint of the model in each of vLLM's workers before any weights were sent."""
         self._waiting: list[tuple[int, Request]] = []
         self._running: dict[int, str] = {}
         self._refused: list[tuple[int, Completion]] = []
@@ -49,8 +55,8 @@ class VllmEngine:
         """Remember the requests; vLLM gets them when it is their policy's turn."""
         self._waiting += requests
 
-    def collect(self) -> list[tuple[int, Completion]]:
-        """Run vLLM step by step until a request is done. Raises RolloutError when it has lost one."""
+    def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:
+        """Run vLLM step by step until a request is done, or one step. Raises RolloutError for a lost one."""
         self._admit()
         done, self._refused = self._refused, []
         while self._running and not done:
@@ -58,6 +64,8 @@ class VllmEngine:
                 lost = ", ".join(map(str, self._running))
                 raise RolloutError(f"vLLM has nothing left to do, but never answered these requests: {lost}")
             done = [self._finished(output) for output in self._llm.llm_engine.step()]
+            if not wait:
+                break
         return done
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
@@ -80,6 +88,20 @@ class VllmEngine:
             self._llm.wake_up()
             self._asleep = False
             self._renew()
+
+    def restore(self) -> None:
+        """Drop the adapters, or send the base weights again, and compare the model with that of the start."""
+        self._expect_idle("be restored")
+        self._adapters.forget()
+        self.wake()
+        for adapter in self._held.values():
+            self._llm.llm_engine.remove_lora(1 + adapter.number)
+        self._held.clear()
+        if self._merged is not None:
+            self._send_weights(None)
+        self._reset_prefix_cache()
+        if self._at_start and self._llm.apply_model(fingerprint) != self._at_start:
+            raise RolloutError("the engine could not be restored: its weights are not those of its start")
 
     def close(self) -> None:
         """Dropping the engine frees its memory."""
@@ -127,7 +149,9 @@ class VllmEngine:
         if policy not in self._adapters.newest:
             return None
         adapter = self._adapters.newest[policy]
-        return LoRARequest(f"{policy}@{adapter.version}", 1 + adapter.number, str(adapter.folder))
+        return LoRARequest(
+            f"{policy}@{adapter.version}#{adapter.number}", 1 + adapter.number, str(adapter.folder)
+        )
 
     def _renew(self) -> None:
         """Adapter serving: exchange the adapters that are not the newest. Old weights leave no cache."""
@@ -137,6 +161,7 @@ class VllmEngine:
                 continue
             if policy in self._held:
                 core.remove_lora(1 + self._held.pop(policy).number)
+            self._remember_start()
             if not core.add_lora(self._lora_request(policy)):
                 raise RolloutError(f"vLLM did not take the adapter in {adapter.folder}")
             self._held[policy] = adapter
@@ -145,13 +170,23 @@ class VllmEngine:
     def _serve(self, policy: str) -> None:
         """Merged serving: make `policy`'s newest version the engine's weights."""
         adapter = self._adapters.newest.get(policy)
-        if self._merged == adapter:
-            return
+        if self._merged != adapter:
+            self._remember_start()
+            self._send_weights(adapter)
+            self._reset_prefix_cache()
+
+    def _send_weights(self, adapter: Loaded | None) -> None:
         # Every name of the base's files is among them: those that vLLM insisted on when it started.
-        tensors = list(merged_weights(self._settings.model_folder, adapter.folder if adapter else None))
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(tensors)})
+        tensors = self._weights.of(adapter.folder if adapter else None)
+        if self._settings.tensor_parallel_size > 1:
+            # Workers in processes of their own get them all at once.
+            tensors = iter(list(tensors))
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": tensors})
         self._merged = adapter
-        self._reset_prefix_cache()
+
+    def _remember_start(self) -> None:
+        if not self._at_start:
+            self._at_start = self._llm.apply_model(fingerprint)
 
     def _reset_prefix_cache(self) -> None:
         if not self._llm.reset_prefix_cache():

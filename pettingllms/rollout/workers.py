@@ -67,11 +67,12 @@ class Workers:
                 self._limit = len(self._threads)
                 self._changed.notify_all()
 
-    def add(self, owner: int, jobs: Sequence[Job]) -> None:
-        """Take on at least one job of `owner`, which has none here yet."""
+    def add(self, owned: Sequence[tuple[int, Sequence[Job]]]) -> None:
+        """Take on jobs of owners that have none here yet, at least one of each."""
+        batches = [_Batch(owner, jobs) for owner, jobs in owned]
         with self._changed:
-            self._waiting.append(_Batch(owner, jobs))
-            self._changed.notify(len(jobs))
+            self._waiting += batches
+            self._changed.notify(len(self._threads))
 
     def ready(self) -> bool:
         """Whether some owner's jobs have all ended."""
@@ -95,19 +96,24 @@ class Workers:
 
     def _work(self) -> None:
         """One thread: job after job until the pool is closed."""
-        while True:
-            with self._changed:
-                while (taken := self._take()) is None:
-                    if not self._open:
-                        return
-                    self._changed.wait()
+        taken = self._next(None, None)
+        while taken is not None:
             batch, place = taken
             error = None
             try:
                 batch.results[place] = batch.jobs[place]()
             except BaseException as raised:
                 error = raised
-            self._end(batch, error)
+            taken = self._next(batch, error)
+
+    def _next(self, ended: _Batch | None, error: BaseException | None) -> tuple[_Batch, int] | None:
+        """Count the job of `ended` that has ended; wait for the next one, or for the end: None."""
+        with self._changed:
+            if ended is not None:
+                self._end(ended, error)
+            while (taken := self._take()) is None and self._open:
+                self._changed.wait()
+            return taken
 
     def _take(self) -> tuple[_Batch, int] | None:
         """The next job that may start, if there is one."""
@@ -122,10 +128,9 @@ class Workers:
 
     def _end(self, batch: _Batch, error: BaseException | None) -> None:
         """Hand the batch over with its last job, or with the first error at once."""
-        with self._changed:
-            batch.ended += 1
-            first = error is not None and batch.error is None
-            batch.error = batch.error or error
-            last = batch.ended == len(batch.jobs)
+        batch.ended += 1
+        first = error is not None and batch.error is None
+        batch.error = batch.error or error
+        last = batch.ended == len(batch.jobs)
         if first or (last and batch.error is None):
             self._ended.put(batch)

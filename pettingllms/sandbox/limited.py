@@ -12,12 +12,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pettingllms.process import usable_cores
+
 OUTPUT_LIMIT_BYTES = 64 * 1024
 """Standard output beyond this ends the program."""
+
+_slots = threading.BoundedSemaphore(max(2, usable_cores()))
+"""For programs that run at one time: limits are wall-clock time, which they must not take from each other."""
 
 # Runs inside the child before the program: the limits bind from here on, for grandchildren too.
 _BOOTSTRAP = """
@@ -63,11 +69,12 @@ class ProgramResult:
 
 
 def run_program(source: str, limits: ProgramLimits) -> ProgramResult:
-    """Run Python `source` in a scratch folder of its own; waits at most `limits.seconds`.
+    """Run Python `source` in a scratch folder of its own, for at most `limits.seconds`.
 
-    The verdict comes from the process status, never from what it printed.
+    As many run at one time as there are cores; the others wait, which does not count. The verdict comes from
+    the process status, never from what it printed.
     """
-    with tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True) as scratch:
+    with _slots, tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True) as scratch:
         program, output = Path(scratch) / "program.py", Path(scratch) / "stdout"
         program.write_text(source, encoding="utf-8", errors="surrogatepass")
         arguments = [

@@ -14,6 +14,7 @@ from typing import Any
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import cpu_threads
+from pettingllms.process import ENGINE_HOST
 
 WORKER = "pettingllms.training.worker"
 """The module that accelerate starts, with the run folder as its only argument."""
@@ -25,7 +26,8 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
 }
-# Variables by which accelerate, torchrun and MPI tell a process that it is one of many, or how to train.
+# Variables by which accelerate, torchrun and MPI tell a process that it is one of many, or how to train, and
+# by which another trial finds its engine.
 _FOREIGN_PREFIXES = ("ACCELERATE_", "FSDP_", "DEEPSPEED_", "TORCHELASTIC_", "PMI_", "OMPI_COMM_", "MV2_COMM_")
 _FOREIGN = {
     "RANK",
@@ -35,6 +37,7 @@ _FOREIGN = {
     "GROUP_RANK",
     "MASTER_ADDR",
     "MASTER_PORT",
+    ENGINE_HOST,
 }
 
 

@@ -1,4 +1,4 @@
-"""A trial's processes: the launcher, the worker and whatever they start, as one group."""
+"""A command and all that it starts as one group: a trial's launcher and worker, or its engine."""
 
 from __future__ import annotations
 
@@ -27,17 +27,24 @@ MARK = "PETTINGLLMS_PROCESS_GROUP"
 class ProcessGroup:
     """A command in a session of its own, so that a terminal's Ctrl-C reaches only the caller.
 
-    Its output goes to `log`. On Linux it is told to end when the caller dies. Raises LauncherError when
-    the command cannot be started.
+    Its output goes to `log`; its standard input is the file descriptor `stdin`, or empty. On Linux it is
+    told to end when the caller dies. Raises LauncherError when the command cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
         self._mark = str(uuid.uuid4())
         try:
             with log.open("ab") as output:
                 self._leader = subprocess.Popen(
                     list(argv),
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=dict(environment, **{MARK: self._mark}),

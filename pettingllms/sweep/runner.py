@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.follow import JsonLines, cause_of_death, numbers
 from pettingllms.sweep.launch import free_port, launch_argv, launch_environment
 from pettingllms.sweep.process_group import ProcessGroup
@@ -98,16 +99,24 @@ class _Followed:
 
 
 def run_trial(
-    trial: Trial, view: View, stop: StopRequest, *, argv: Sequence[str] | None = None
+    trial: Trial,
+    view: View,
+    stop: StopRequest,
+    *,
+    engine: EngineKeeper | None = None,
+    argv: Sequence[str] | None = None,
 ) -> TrialResult:
     """Run `trial` to its end and return how it went; no process of it is left then.
 
-    `argv` replaces the command of `accelerate launch`. Raises LauncherError when no process can be started.
+    `engine` loads the trial's engine while the launcher starts, and keeps it where the trial completes;
+    without it the worker starts its own. `argv` replaces the command of `accelerate launch`. Raises
+    LauncherError when no process can be started.
     """
     command = argv if argv is not None else launch_argv(trial.config, trial.folder, free_port())
     log = trial.folder / "log.txt"
     begin = time.monotonic()
-    group = ProcessGroup(command, launch_environment(trial.config, os.environ), log)
+    found_by = engine.prepare(trial, stop) if engine is not None else {}
+    group = ProcessGroup(command, launch_environment(trial.config, os.environ) | found_by, log)
     try:
         view.begin(trial)
         followed = _Followed(trial.folder, view)
@@ -117,7 +126,11 @@ def run_trial(
             group.end()
         finally:
             view.end()
-    return _result(group, followed, stop, log, time.monotonic() - begin)
+    result = _result(group, followed, stop, log, time.monotonic() - begin)
+    if engine is not None and result.status != "complete":
+        # Nobody knows what it was doing when the trial ended.
+        engine.end()
+    return result
 
 
 def _follow(group: ProcessGroup, followed: _Followed, stop: StopRequest) -> None:

@@ -18,6 +18,7 @@ from pettingllms.lint.formats.text import format_coloured, format_text, wants_co
 from pettingllms.lint.proof.plan import plan_of
 from pettingllms.loggers import missing_loggers
 from pettingllms.sweep import report
+from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.folders import create_folder, require_writable, study_name, training_folder
 from pettingllms.sweep.packages import require_packages
 from pettingllms.sweep.plan import plan_json, show_plan
@@ -68,11 +69,11 @@ def start_training(asked: Asked, output: Path, *, as_json: bool) -> int:
     experiment = checked.experiment
     config = experiment.config
     said = _require_machine([config], output, study=False)
-    with StopRequest() as stop:
+    with StopRequest() as stop, EngineKeeper() as engine:
         folder = training_folder(output, datetime.now())
         cell = CheckedCell(0, {}, config, experiment.stored)
         trial = create_trial(experiment, cell, folder, config.training.experiment_name)
-        result = run_trial(trial, _view(config, said), stop)
+        result = run_trial(trial, _view(config, said), stop, engine=engine)
     if result.status == "failed":
         report.show_failure("the run", result.reason, result, sys.stderr)
     elif result.status == "interrupted":
@@ -113,14 +114,14 @@ def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
     experiment = checked.experiment
     cells = checked_cells(checked)
     said = _require_machine([cell.config for cell in cells], output, study=True)
-    with StopRequest() as stop:
+    with StopRequest() as stop, EngineKeeper() as engine:
         name = study_name(experiment.config.training.experiment_name, datetime.now())
         outcome = run_study(
             experiment,
             cells,
             create_folder(output / name, {source_name(experiment): experiment.text}).absolute(),
             stop,
-            run=lambda trial: run_trial(trial, _view(trial.config, said), stop),
+            run=lambda trial: run_trial(trial, _view(trial.config, said), stop, engine=engine),
             on_trial=_show_ended_trial,
         )
     if as_json:

@@ -33,10 +33,15 @@ class Switch:
         self._model = model
         self._trained = trained
         self.current: str | None = model.active_adapter
-        self.to(self.current)
+        self._set(self.current)
 
     def to(self, adapter: str | None) -> None:
         """Let `adapter` take part, and no other."""
+        # PEFT walks through all layers for a switch.
+        if adapter != self.current:
+            self._set(adapter)
+
+    def _set(self, adapter: str | None) -> None:
         tuner = self._model.base_model
         if adapter is None:
             tuner.disable_adapter_layers()
@@ -59,7 +64,7 @@ class Switch:
             self.to(adapter)
             yield
         finally:
-            self.to(before)
+            self._set(before)
 
 
 class Recomputation:

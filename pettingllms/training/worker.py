@@ -25,8 +25,8 @@ from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
 from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
-from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.engine_process import EngineProcess
+from pettingllms.rollout.engine_settings import engine_settings
 from pettingllms.rollout.play import Rollout
 from pettingllms.rollout.team import build_team
 from pettingllms.training.events import EventStream
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pettingllms.training.loop import TrainingLoop
 
 FAILED = 3
+WAITING_THREADS = 32
+"""For agents and environments that act while the engine works: most of their time they wait for something."""
 TOLD_SECONDS = 1.0
 """How long a process that fails may take to say so."""
 
@@ -92,40 +94,6 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
 def _rank() -> int:
     """The number of this process among those of the run, as the launcher tells it."""
     return int(os.environ.get("RANK", "0"))
-
-
-def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], model: Path) -> EngineSettings:
-    """The engine of all `plans`; they share a base model, so one engine serves them.
-
-    What it is told is what the policies of agents say: they agree, and those that no agent uses do not count.
-    """
-    used = {agent.policy_name for agent in config.agent_policy_configs.agent_configs.values()}
-    asked = [plan for name, plan in plans.items() if name in used]
-    first = asked[0]
-    rollout = first.rollout
-    return EngineSettings(
-        name=rollout.name,
-        model_folder=model,
-        device=config.training.device,
-        dtype=first.engine_dtype,
-        serving=first.lora_serving,
-        policies=tuple(plans),
-        max_lora_rank=first_set(rollout.max_lora_rank, max(plan.lora_rank for plan in asked)),
-        max_model_len=first_set(
-            rollout.max_model_len, max(plan.max_prompt_length + plan.max_response_length for plan in asked)
-        ),
-        max_num_seqs=rollout.max_num_seqs,
-        tensor_parallel_size=rollout.tensor_model_parallel_size,
-        gpu_memory_utilization=rollout.gpu_memory_utilization,
-        trust_remote_code=config.resource.trust_remote_code,
-        threads=cpu_threads(config),
-        seed=config.training.seed,
-        replies=tuple(rollout.engine_kwargs.scripted.replies),
-        max_num_batched_tokens=rollout.max_num_batched_tokens,
-        enable_chunked_prefill=rollout.enable_chunked_prefill,
-        enforce_eager=first.enforce_eager,
-        may_sleep=config.training.device == "cuda" and rollout.free_cache_engine,
-    )
 
 
 def split_tasks(config: ExperimentConfig) -> dict[Split, Sequence[Task]]:
@@ -183,6 +151,7 @@ def _build_loop(
     )
     trust = config.resource.trust_remote_code
     settings = engine_settings(config, plans, model)
+    phases = plans[team.order[0].policy].rollout_mode == "sync"
     if settings.may_sleep:
         # The engine takes its share of the memory that it finds free: the trainer comes after it.
         engine.wait_ready()
@@ -208,10 +177,9 @@ def _build_loop(
             engine,
             tokenizer,
             lambda task: env(task, options),
-            threads,
-            # Merged weights are those of one policy at a time; and on the CPU the same numbers are promised
-            # again, which batches that depend on who answers first would not give.
-            phases=on_cpu or settings.serving == "merged",
+            threads if phases else max(threads, WAITING_THREADS),
+            phases=phases,
+            merged=settings.serving == "merged",
         ),
         policies=policies,
         ranks=ranks,

@@ -82,6 +82,7 @@ LIGHT = [
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
     *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
     *("envs", "envs.math", "agents.math", "advantages.grpo", "loggers", "training.events"),
+    *("sweep.engine_keeper", "rollout.engine_host"),
     *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),
 ]
 

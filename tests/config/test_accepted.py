@@ -735,7 +735,7 @@ def test_findings_say_on_which_other_keys_they_depend():
             ".".join(untrained): [],
             ".".join(strategy): "fsdp",
             ".".join(cap): 0,
-            ".".join((*OURS, "rollout", "mode")): "async",
+            ".".join((*OURS, "rollout", "load_format")): "auto",
             ".".join((*OURS, "rollout", "n")): "${training.train_sample_num}",
             RANK: 0,
         }
@@ -747,7 +747,7 @@ def test_findings_say_on_which_other_keys_they_depend():
     assert depends[untrained] == {AGENTS}
     assert depends[(*AGENTS, "agent_0", "trained")] == {untrained}
     assert depends[strategy] == {cap}
-    assert depends[(*OURS, "rollout", "mode")] == {(*OURS, "rollout", "n")}
+    assert depends[(*OURS, "rollout", "load_format")] == {(*OURS, "rollout", "n")}
     assert depends[("lora_rank",)] == {("specialization",)}
     assert strategy not in reading_depends_on(tree, ())
 

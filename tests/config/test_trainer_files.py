@@ -80,9 +80,9 @@ LEFT_TO_THE_EXPERIMENT = {
     # In the original a mini-batch counts samples of one policy, here it counts tasks.
     f"{OURS}.actor.ppo_mini_batch_size",
 }
-# The engine follows the lengths and the device, and sleeps while the trainer updates.
+# The rollout follows the device; the engine follows it and the lengths, and sleeps while the trainer updates.
 FOLLOWING = {
-    *(f"{OURS}.rollout.{key}" for key in ("max_model_len", "max_num_batched_tokens", "dtype")),
+    *(f"{OURS}.rollout.{key}" for key in ("mode", "max_model_len", "max_num_batched_tokens", "dtype")),
     *(f"{OURS}.rollout.{key}" for key in ("enable_chunked_prefill", "free_cache_engine", "enforce_eager")),
     f"{OURS}.actor.fsdp_config.model_dtype",
     # Tokens cut micro-batches, in the original too.

@@ -19,16 +19,23 @@ class Served:
     model: Path
     folder: Path
     versions: dict
+    loads: int = 0
 
     def load(self, policy, seed, **adapter):
         """Make a random adapter the policy's next version; returns its number and the adapter's folder."""
         from engine_models import make_adapter
 
         version = self.versions[policy] = self.versions.get(policy, 0) + 1
-        target = self.folder / f"{policy}-{version}"
+        self.loads += 1
+        target = self.folder / f"load-{self.loads}"
         make_adapter(self.model, target, seed=seed, **adapter)
         self.engine.load_policy(policy, version, target)
         return version, target
+
+    def restore(self):
+        """Make the engine as it was when it started."""
+        self.engine.restore()
+        self.versions.clear()
 
 
 def engine_settings(model, name, serving, **changes):

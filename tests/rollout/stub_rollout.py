@@ -69,7 +69,7 @@ class StubEngine:
         self.calls.append([request for _, request in requests])
         self.pending += requests
 
-    def collect(self):
+    def collect(self, wait=True):
         if self.random and self.pending:
             self.random.shuffle(self.pending)
             done = [self.pending.pop()]
@@ -80,6 +80,14 @@ class StubEngine:
     def answer(self, request):
         reply = self.reply(request)
         return completion(reply) if isinstance(reply, str) else reply
+
+
+class OnePolicyEngine(StubEngine):
+    """Takes requests of a second policy only when nothing of the first is pending."""
+
+    def submit(self, requests):
+        super().submit(requests)
+        assert len({request.policy for _, request in self.pending}) == 1
 
 
 class LogEnv(Env):
@@ -167,8 +175,9 @@ def play(order, tasks, *, engine=None, turns=None, parallel=False, make_env=LogE
     members = tuple(one if isinstance(one, Member) else member(one) for one in order)
     team = Team(members, turns if turns is not None else len(members), parallel)
     workers, phases = changes.pop("workers", 2), changes.pop("phases", False)
+    merged = changes.pop("merged", False)
     engine = engine or StubEngine()
-    rollout = Rollout(team, engine, Characters(), make_env, workers, phases)
+    rollout = Rollout(team, engine, Characters(), make_env, workers, phases, merged)
     progress = []
     places = tasks if isinstance(tasks[0], tuple) else list(enumerate(tasks))
     settings = rollout_settings(**changes)

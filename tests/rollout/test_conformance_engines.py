@@ -201,6 +201,27 @@ def test_c25_a_cached_prompt_is_answered_by_the_new_weights(vllm, tmp_path):
     assert largest_gap(Reference(vllm.model, adapter), requests, after) < 1e-3
 
 
+def test_c25_a_restored_engine_takes_nothing_for_what_it_had_before(vllm, tmp_path):
+    from served_engines import Served, engine_settings
+
+    from pettingllms.rollout.hf import HfEngine
+
+    requests = ask("c", temperature=0.0, seeds=[0], max_tokens=24)
+    vllm.restore()
+    first, _ = vllm.load("c", seed=3)
+    before = generate(vllm.engine, requests)
+    vllm.restore()
+    # The next run: the same policy, the same version, other weights.
+    again, adapter = vllm.load("c", seed=4, size=0.3)
+    assert (first, again) == (1, 1)
+    after = generate(vllm.engine, requests)
+    fresh = Served(HfEngine(engine_settings(vllm.model, "hf", "adapter")), "", vllm.model, tmp_path, {})
+    fresh.engine.load_policy("c", 1, adapter)
+    assert [one.token_ids for one in after] == [one.token_ids for one in generate(fresh.engine, requests)]
+    assert all(one.token_ids != other.token_ids for one, other in zip(after, before, strict=True))
+    assert largest_gap(Reference(vllm.model, adapter), requests, after) < 1e-3
+
+
 def test_c26_every_completion_tells_the_version_that_sampled_it(vllm):
     requests = {policy: ask(policy, seeds=range(2)) for policy in ("a", "b")}
     newest = {}

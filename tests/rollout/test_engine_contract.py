@@ -156,6 +156,22 @@ def test_an_adapter_that_is_not_there_is_an_error_and_changes_nothing(served, tm
     assert_same(generate(served.engine, ask("a")), before)
 
 
+def test_a_restored_engine_is_as_it_started(served):
+    served.restore()
+    requests = ask("a", temperature=0.0)
+    before = generate(served.engine, requests)
+    assert {one.version for one in before} == {0}
+    for seed in range(2):
+        served.load("a", seed=seed, size=0.3)
+        served.load("b", seed=seed + 2, size=0.3)
+        other = generate(served.engine, requests + ask("b"))
+        assert {one.version for one in other} == {1}
+        served.restore()
+        assert_same(generate(served.engine, requests), before)
+        served.restore()
+        assert_same(generate(served.engine, requests), before)
+
+
 def test_temperature_0_is_greedy(weighted):
     requests = ask(temperature=0.0)
     completions = generate(weighted.engine, requests)
@@ -180,6 +196,8 @@ def test_weights_do_not_change_under_a_request(weighted):
         weighted.engine.load_policy("a", 1, weighted.folder / "nothing")
     with pytest.raises(RolloutError, match="cannot sleep while 12 requests are pending"):
         weighted.engine.sleep()
+    with pytest.raises(RolloutError, match="cannot be restored while 12 requests are pending"):
+        weighted.engine.restore()
     assert len(collect_all(weighted.engine, 12)[0]) == 12
 
 

@@ -101,6 +101,18 @@ def test_weights_come_back_bit_for_bit(kind, request):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("kind", ["hf", "hf_merged"])
+def test_an_engine_whose_weights_are_not_those_of_its_start_is_not_restored(kind, request):
+    served = request.getfixturevalue(kind)
+    served.load("a", seed=1)
+    generate(served.engine, [Request("a", (5,), TokenSampling(0.0, 1), 0)])
+    # A buffer: no base weights that are sent again would mend it.
+    _, frequency = next(served.engine._model.named_buffers())
+    frequency[3] = torch.nextafter(frequency[3], torch.tensor(9.0))
+    with pytest.raises(RolloutError, match="its weights are not those of its start"):
+        served.engine.restore()
+
+
 def test_adapters_do_not_pile_up(hf):
     for seed in range(4):
         hf.load("a", seed=seed)

@@ -6,7 +6,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stub_rollout import LogAgent, StubEngine, digest, member, part, play, render, task
+from stub_rollout import LogAgent, OnePolicyEngine, StubEngine, digest, member, part, play, render, task
 
 from pettingllms.types import StopReason
 
@@ -131,6 +131,8 @@ def test_episodes_do_not_depend_on_how_they_are_scheduled(game, shuffle, workers
     assert play(**game, phases=True).episodes == plain
     assert play(**game, workers=workers, engine=StubEngine(shuffle=shuffle)).episodes == plain
     assert play(**game, phases=True, engine=StubEngine(shuffle=shuffle)).episodes == plain
+    merged = OnePolicyEngine(shuffle=shuffle)
+    assert play(**game, merged=True, workers=workers, engine=merged).episodes == plain
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,10 +3,11 @@
 A wait that never ends would be a fault: waits have a limit, and their result is asserted.
 """
 
+import gc
 import threading
 
 import pytest
-from stub_rollout import FAILED, StubEngine, text_of
+from stub_rollout import FAILED, OnePolicyEngine, StubEngine, text_of
 
 from pettingllms.errors import Interrupted, RolloutError
 from pettingllms.rollout.effects import Generate, Run, generate, run
@@ -24,9 +25,9 @@ def echo(one):
     return text_of(one)
 
 
-def drive(scripts, engine=None, *, workers=2, phases=False, heartbeat=lambda: None):
+def drive(scripts, engine=None, *, workers=2, phases=False, merged=False, heartbeat=lambda: None):
     engine = engine or StubEngine(echo)
-    return play_scripts(scripts, engine, workers=workers, phases=phases, heartbeat=heartbeat)
+    return play_scripts(scripts, engine, workers=workers, phases=phases, merged=merged, heartbeat=heartbeat)
 
 
 def said(completions):
@@ -116,7 +117,7 @@ def test_one_script_goes_on_while_another_waits_for_a_long_answer():
     class OneStaysBehind(StubEngine):
         """Keeps "long" until nothing else is pending."""
 
-        def collect(self):
+        def collect(self, wait=True):
             short = [item for item in self.pending if text_of(item[1]) != "long"]
             self.pending = [item for item in self.pending if item not in short] if short else []
             done = short or [(number, request("long")) for number in [0]]
@@ -132,20 +133,43 @@ def test_engine_that_answers_nothing_while_requests_are_pending_is_at_fault(phas
     class Forgetful(StubEngine):
         """Drops "lost"."""
 
-        def collect(self):
+        def collect(self, wait=True):
             return [(number, one) for number, one in super().collect() if one.token_ids != tuple(b"lost")]
 
     with pytest.raises(RolloutError, match="answered nothing while 1 requests are pending"):
         drive([asks("a", "lost"), asks("b")], Forgetful(echo), phases=phases)
 
 
+def test_a_script_whose_job_ends_asks_an_engine_that_is_at_work():
+    ended = threading.Event()
+    steps = []
+
+    class StepByStep(StubEngine):
+        """Needs three steps for "long", and the last of them only when "new" has come."""
+
+        def collect(self, wait=True):
+            steps.append(wait)
+            names = [text_of(one) for _, one in self.pending]
+            if wait or "new" in names:
+                return super().collect()
+            ended.set()
+            return []
+
+    def working():
+        yield Run([lambda: ended.wait(LIMIT)])
+        return (yield from asks("new"))
+
+    assert drive([asks("long"), working()], StepByStep(echo)) == [["long"], ["new"]]
+    assert steps[0] is False
+
+
 def test_engine_that_answers_what_was_not_asked_is_at_fault():
     class Confused(StubEngine):
-        def collect(self):
+        def collect(self, wait=True):
             return [(number + 1, one) for number, one in super().collect()]
 
     class Twice(StubEngine):
-        def collect(self):
+        def collect(self, wait=True):
             return super().collect() * 2
 
     with pytest.raises(RolloutError, match="request 1, which is not pending"):
@@ -203,6 +227,64 @@ def test_phase_begins_when_nothing_runs_any_more(shuffle):
     assert events == [["a", "b", "c"], ["a again", "b again", "c again"]]
 
 
+class OldestFirst(OnePolicyEngine):
+    """Answers one request at a time, in the order in which they came."""
+
+    def collect(self, wait=True):
+        done, self.pending = self.pending[:1], self.pending[1:]
+        return [(number, self.answer(request)) for number, request in done]
+
+
+def in_turn(name, *policies):
+    """A script that asks the policies one after the other."""
+    answers = []
+    for place, policy in enumerate(policies):
+        answers += yield from asks(f"{name}{place}", policy=policy)
+    return answers
+
+
+def test_engine_of_one_policy_goes_on_to_the_next_while_jobs_of_a_slow_script_run():
+    others_done = threading.Event()
+    left = set(range(4))
+
+    def slow():
+        yield from in_turn("s", "a")
+        waited = yield Run([lambda: others_done.wait(LIMIT)])
+        return waited + (yield from in_turn("t", "b"))
+
+    def quick(number):
+        answers = yield from in_turn(number, *"abab")
+        left.discard(number)
+        if not left:
+            others_done.set()
+        return answers
+
+    engine = OnePolicyEngine(echo)
+    results = drive([slow(), *map(quick, range(4))], engine, merged=True)
+    assert results == [[True, "t0"], *([f"{number}{turn}" for turn in range(4)] for number in range(4))]
+    # All stand at the same policy: five phases, the last of them for the slow one.
+    assert [call[0].policy for call in engine.calls] == ["a", "b", "a", "b", "b"]
+
+
+def test_requests_of_the_policy_that_is_served_join_those_that_are_pending():
+    engine = OldestFirst(echo)
+    drive([in_turn("x", *"aaa"), in_turn("y", *"aab")], engine, merged=True)
+    calls = [[text_of(one) for one in call] for call in engine.calls]
+    assert calls == [["x0", "y0"], ["x1"], ["y1"], ["x2"], ["y2"]]
+
+
+def test_policy_that_is_asked_without_end_gives_way_to_one_that_more_wait_for():
+    engine = OldestFirst(echo)
+    scripts = [in_turn(name, *"ab") for name in "uvw"] + [in_turn(name, *"aaa") for name in "xy"]
+    results = drive(scripts, engine, merged=True)
+    assert results == [[f"{name}{place}" for place in range(2)] for name in "uvw"] + [
+        [f"{name}{place}" for place in range(3)] for name in "xy"
+    ]
+    calls = [[text_of(one) for one in call] for call in engine.calls]
+    # When x0 is answered, three wait for b and only y0 is pending: x1 waits too.
+    assert calls == [["u0", "v0", "w0", "x0", "y0"], ["u1", "v1", "w1"], ["x1", "y1"], ["x2"], ["y2"]]
+
+
 @pytest.mark.parametrize("phases", [False, True])
 def test_exception_of_a_job_ends_the_play_at_once(phases):
     blocked, waiting, ended = threading.Event(), threading.Event(), []
@@ -236,7 +318,7 @@ def test_exceptions_of_scripts_and_of_the_engine_go_through():
         raise KeyError("script")
 
     class Dead(StubEngine):
-        def collect(self):
+        def collect(self, wait=True):
             raise OSError("engine")
 
     with pytest.raises(KeyError, match="script"):
@@ -298,3 +380,17 @@ def test_a_thousand_scripts_share_two_threads():
 
     results = drive([script(number) for number in range(1000)], StubEngine(echo, shuffle=0))
     assert results == [6 * number for number in range(1000)]
+
+
+def test_collection_of_garbage_is_rarer_during_a_play_and_as_before_after_it():
+    before, during = gc.get_threshold(), []
+
+    def script(fails):
+        yield Run([lambda: during.append(gc.get_threshold())])
+        assert not fails
+
+    drive([script(False)])
+    with pytest.raises(AssertionError):
+        drive([script(True)])
+    assert gc.get_threshold() == before
+    assert all(threshold[0] >= 10 * before[0] for threshold in during)

@@ -12,7 +12,7 @@ from pettingllms.errors import RolloutError
 from pettingllms.rollout.vllm import VllmEngine
 from pettingllms.types import FinishReason, Request, TokenSampling
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 
 class FakeLLM:
@@ -23,6 +23,7 @@ class FakeLLM:
         self.llm_engine = self
         self.finish = {"finish_reason": "length", "stop_reason": None, "logprob": -1.0}
         self.resets = True
+        self.model, self.looks = torch.nn.Linear(3, 2), 0
 
     def add_request(self, name, prompt, parameters, lora_request):
         if prompt[0] == 13:
@@ -43,6 +44,10 @@ class FakeLLM:
     def collective_rpc(self, name, kwargs):
         assert name == "reload_weights"
         self.calls.append(("weights", sum(float(t.sum()) for _, t in kwargs["weights_iterator"])))
+
+    def apply_model(self, function):
+        self.looks += 1
+        return [function(self.model)]
 
     def reset_prefix_cache(self):
         self.calls.append(("reset",))
@@ -121,27 +126,35 @@ def test_merged_policies_run_one_after_the_other_oldest_first(start, tied_model,
     assert weights[0] != weights[1]
 
 
+def test_without_waiting_vllm_takes_one_step(start):
+    engine, llm = start("adapter")
+    llm.step = lambda: llm.calls.append(("step",)) or []
+    engine.submit([(0, request("plain"))])
+    assert engine.collect(wait=False) == []
+    assert kinds(llm) == ["add", "step"]
+
+
 def test_adapters_run_together_in_the_order_they_came(start, tied_model, tmp_path):
     engine, llm = start("adapter")
     folders = [make_adapter(tied_model, tmp_path / str(seed), seed=seed) for seed in range(3)]
     engine.load_policy("a", 1, folders[0])
     engine.load_policy("b", 1, folders[1])
     engine.load_policy("a", 2, folders[2])
-    # Each load has a number of its own; the version is in the name, which is what the cache is keyed by.
+    # Each load has a number of its own, which is in the name, too: the cache is keyed by that.
     assert llm.calls == [
-        ("load", "a@1", 1, str(folders[0])),
+        ("load", "a@1#0", 1, str(folders[0])),
         ("reset",),
-        ("load", "b@1", 2, str(folders[1])),
+        ("load", "b@1#1", 2, str(folders[1])),
         ("reset",),
         ("remove", 1),
-        ("load", "a@2", 3, str(folders[2])),
+        ("load", "a@2#2", 3, str(folders[2])),
         ("reset",),
     ]
     llm.calls.clear()
     engine.submit([(0, request("b")), (1, request("a")), (2, request("plain"))])
     engine.collect()
     adapters = [call[2] and call[2][0] for call in llm.calls[:3]]
-    assert adapters == ["b@1", "a@2", None]
+    assert adapters == ["b@1#1", "a@2#2", None]
 
 
 def test_an_engine_asleep_takes_adapters_in_when_it_wakes(start, tied_model, tmp_path):
@@ -165,6 +178,68 @@ def test_an_engine_with_a_device_of_its_own_does_not_sleep(start):
     engine.wake()
     assert llm.calls == []
     assert "enable_sleep_mode" not in llm.arguments
+
+
+def test_adapters_are_dropped_and_never_taken_for_those_of_the_next_run(start, tied_model, tmp_path):
+    engine, llm = start("adapter")
+    folders = [make_adapter(tied_model, tmp_path / str(seed), seed=seed) for seed in range(2)]
+    engine.load_policy("a", 1, folders[0])
+    llm.calls.clear()
+    engine.restore()
+    assert llm.calls == [("remove", 1), ("reset",)]
+    # The same policy and version: neither number nor name comes back.
+    engine.load_policy("a", 1, folders[1])
+    assert llm.calls[2:] == [("load", "a@1#1", 2, str(folders[1])), ("reset",)]
+    assert llm.looks == 2
+    llm.calls.clear()
+    engine.restore()
+    engine.submit([(0, request("a"))])
+    [(_, completion)] = engine.collect()
+    assert completion.version == 0
+    assert llm.calls[2] == ("add", "0", None)
+
+
+def test_base_weights_are_sent_again_only_if_others_were(start, tied_model, tmp_path):
+    engine, llm = start("merged")
+    engine.load_policy("a", 1, make_adapter(tied_model, tmp_path, seed=1))
+    # Loaded, but never served: nothing has changed, and nothing is looked at.
+    llm.calls.clear()
+    engine.restore()
+    assert llm.calls == [("reset",)]
+    assert llm.looks == 0
+    engine.load_policy("a", 1, tmp_path)
+    engine.submit([(0, request("a"))])
+    engine.collect()
+    llm.calls.clear()
+    engine.restore()
+    assert kinds(llm) == ["weights", "reset"]
+    assert llm.looks == 2
+    engine.submit([(0, request("a"))])
+    [(_, completion)] = engine.collect()
+    assert completion.version == 0
+    assert kinds(llm)[2:] == ["add", "step"]
+
+
+@pytest.mark.parametrize("serving", ["adapter", "merged"])
+def test_other_weights_than_those_of_the_start_are_an_error(start, serving, tied_model, tmp_path):
+    engine, llm = start(serving)
+    engine.load_policy("a", 1, make_adapter(tied_model, tmp_path, seed=1))
+    engine.submit([(0, request("a"))])
+    engine.collect()
+    with torch.no_grad():
+        weight = llm.model.weight[1, 2]
+        weight.copy_(torch.nextafter(weight, weight + 1))
+    with pytest.raises(RolloutError, match="its weights are not those of its start"):
+        engine.restore()
+
+
+def test_an_engine_asleep_wakes_as_it_started(start, tied_model, tmp_path):
+    engine, llm = start("adapter", device="cuda", may_sleep=True)
+    engine.load_policy("a", 1, make_adapter(tied_model, tmp_path, seed=1))
+    llm.calls.clear()
+    engine.sleep()
+    engine.restore()
+    assert kinds(llm) == ["sleep", "wake", "reset", "remove", "reset"]
 
 
 def test_cache_that_is_still_in_use_is_an_error(start, tied_model, tmp_path):

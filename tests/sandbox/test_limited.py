@@ -1,9 +1,12 @@
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from pettingllms.sandbox import limited
 from pettingllms.sandbox.limited import OUTPUT_LIMIT_BYTES, ProgramLimits, ProgramStatus, run_program
 
 LIMITS = ProgramLimits(seconds=5, memory_mib=256)
@@ -29,6 +32,15 @@ def test_endless_program_is_ended_in_time():
     result = run_program("import time\ntime.sleep(60)", ProgramLimits(seconds=0.5, memory_mib=256))
     assert result.status is ProgramStatus.TIMEOUT
     assert time.monotonic() - begin < 5
+
+
+def test_programs_that_wait_for_each_other_lose_none_of_their_time(monkeypatch):
+    monkeypatch.setattr(limited, "_slots", threading.BoundedSemaphore(1))
+    limits = ProgramLimits(seconds=3, memory_mib=256)
+    with ThreadPoolExecutor(6) as pool:
+        source = "import time\ntime.sleep(1)\nprint(1)"
+        results = list(pool.map(lambda _: run_program(source, limits), range(6)))
+    assert [result.status for result in results] == [ProgramStatus.OK] * 6
 
 
 @posix

@@ -71,7 +71,7 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
 
 ACTOR = ("actor_rollout_ref",)
 SHARED_BY_ENGINE: tuple[tuple[str, ...], ...] = (
-    *((*ACTOR, "rollout", key) for key in ("name", "lora_serving", "dtype", "max_num_seqs")),
+    *((*ACTOR, "rollout", key) for key in ("name", "mode", "lora_serving", "dtype", "max_num_seqs")),
     *((*ACTOR, "rollout", key) for key in ("max_model_len", "max_num_batched_tokens")),
     *((*ACTOR, "rollout", key) for key in ("enable_chunked_prefill", "max_lora_rank")),
     *((*ACTOR, "rollout", key) for key in ("free_cache_engine", "enforce_eager")),

@@ -1,0 +1,132 @@
+"""The engine of a run or a sweep: started ahead of each trial's launcher, kept between trials.
+
+The engine lives in a process beside those of a trial, as they end with the trial. It is kept after a trial
+that completed, where the next one needs the same engine. After any other its state is in doubt and it is
+ended, as it is with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from pettingllms.errors import LauncherError
+from pettingllms.process import ENGINE_HOST
+from pettingllms.sweep.launch import launch_environment
+from pettingllms.sweep.process_group import ProcessGroup
+from pettingllms.sweep.stopping import StopRequest
+from pettingllms.sweep.trial import Trial
+
+HOST = "pettingllms.rollout.engine_host"
+"""The module that keeps an engine; it says how it is spoken to."""
+POLL_SECONDS = 0.05
+ANSWER_SECONDS = 60.0
+"""How long an engine may take to restore its weights before another is started."""
+LEAVE_SECONDS = 1.0
+
+
+class EngineKeeper:
+    """A context with at most one engine process, and none when it is left."""
+
+    def __init__(self) -> None:
+        self._host: _Host | None = None
+
+    def prepare(self, trial: Trial, stop: StopRequest) -> dict[str, str]:
+        """Have an engine for `trial`; returns the variables by which its worker finds it.
+
+        There is none for a trial of several processes: each of them starts its own. Raises LauncherError
+        when the process cannot be started.
+        """
+        why = None
+        if self._host is not None:
+            why = self._host.refuses(trial, stop)
+        if why or trial.config.launch.num_processes > 1:
+            self.end()
+        if trial.config.launch.num_processes > 1:
+            return {}
+        if self._host is None:
+            if why:
+                (trial.folder / "engine.log").write_text(f"not the engine of the trial before: {why}\n")
+            self._host = _Host(trial)
+        return {ENGINE_HOST: self._host.address}
+
+    def end(self) -> None:
+        """End the engine, if there is one."""
+        if self._host is not None:
+            host, self._host = self._host, None
+            host.end()
+
+    def __enter__(self) -> EngineKeeper:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+class _Host:
+    """A process that keeps an engine, at first that of `trial`. Only this user can connect to it."""
+
+    def __init__(self, trial: Trial) -> None:
+        # Others cannot look into such a folder.
+        self._folder = tempfile.TemporaryDirectory(prefix="pettingllms-")
+        self.address = str(Path(self._folder.name) / "engine")
+        self._owner = socket.socket(socket.AF_UNIX)
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(self.address)
+                listener.listen()
+                self._owner.connect(self.address)
+                self._tell(trial)
+                self._group = ProcessGroup(
+                    [sys.executable, "-m", HOST],
+                    launch_environment(trial.config, os.environ),
+                    trial.folder / "engine.log",
+                    stdin=listener.fileno(),
+                )
+        except OSError as cause:
+            self._owner.close()
+            self._folder.cleanup()
+            raise LauncherError(
+                f"the engine's socket {self.address} cannot be made: {cause}",
+                help="name another folder for temporary files in TMPDIR; its path must be short",
+            ) from cause
+
+    def refuses(self, trial: Trial, stop: StopRequest) -> str:
+        """Why this process cannot serve `trial`; empty when it can."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        try:
+            self._tell(trial)
+            while not select.select([self._owner], [], [], POLL_SECONDS)[0]:
+                if stop.signal is not None or time.monotonic() > deadline:
+                    return "it did not answer"
+            # The answer is written in one piece that any socket takes whole.
+            answer = self._owner.recv(1 << 16)
+        except ConnectionError:
+            answer = b""
+        return str(json.loads(answer)) if answer else "it has ended"
+
+    def end(self) -> None:
+        """Hang up; the process is killed, with all that it started, where it does not end then."""
+        self._owner.close()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self._group.exit_status() is None and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        self._group.end()
+        with suppress(OSError):
+            self._folder.cleanup()
+
+    def _tell(self, trial: Trial) -> None:
+        self._owner.sendall(json.dumps(str(trial.folder)).encode() + b"\n")

@@ -13,7 +13,7 @@ LOOK_SECONDS = 1.0
 """How often a process looks whether its parent is still there."""
 
 ENGINE_HOST = "PETTINGLLMS_ENGINE_HOST"
-"""The variable that tells a worker the address of the engine that was started for it."""
+"""The variable that tells a worker the token and the address of the engine that was started for it."""
 
 _PR_SET_PDEATHSIG = 1
 

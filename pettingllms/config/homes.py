@@ -34,7 +34,7 @@ class PolicyPlan:
     max_prompt_length: int
     max_response_length: int
     model_dtype: str
-    rollout_mode: str
+    phases: bool
     lora_serving: str
     engine_dtype: str
     token_budget: int
@@ -134,7 +134,10 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         max_prompt_length=prompt,
         max_response_length=response,
         model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
-        rollout_mode=first_set(rollout.mode, "async" if cuda else "sync"),
+        phases=first_set(
+            rollout.mode, "async" if cuda and lora_serving(config, model) == "adapter" else "sync"
+        )
+        == "sync",
         lora_serving=lora_serving(config, model),
         engine_dtype=rollout.dtype if rollout.dtype != "auto" else ("bfloat16" if cuda else "float32"),
         token_budget=first_set(actor.ppo_max_token_len_per_gpu, 8192 if cuda else 512),

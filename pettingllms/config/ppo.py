@@ -142,7 +142,7 @@ class RolloutConfig(ConfigModel):
     mode: Literal["sync", "async"] | None = None
     """When requests go to the engine. `sync`: in phases, when all environments wait for the engine, so that
     runs on the CPU give the same numbers again; `async`: as they come, so that no environment waits for a
-    slow one. Default: `sync` on the CPU, `async` on CUDA."""
+    slow one. Default: `async` where CUDA serves adapters, else `sync`."""
     lora_serving: Literal["auto", "adapter", "merged"] = "auto"
     """How a LoRA policy is served. `auto`: merged weights on the CPU, adapters on CUDA."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

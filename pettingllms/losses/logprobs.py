@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from pettingllms.losses.truncation import kept_tokens, truncates
@@ -31,24 +32,22 @@ def chosen_logprobs(
     are computed again.
     """
     dtype = torch.promote_types(hidden_NH.dtype, torch.float32)
-    head_VH = head_VH.to(dtype)
-    parts: list[tuple[Tensor, Tensor | None]] = []
-    for hidden, chosen in zip(hidden_NH.split(CHUNK_POSITIONS), chosen_N.split(CHUNK_POSITIONS), strict=True):
-        if head_VH.requires_grad and torch.is_grad_enabled():
-            parts.append(
-                checkpoint(
-                    _chunk_logprobs,
-                    *(hidden.to(dtype), head_VH, chosen, sampling, entropy),
-                    use_reentrant=False,
-                    preserve_rng_state=False,  # Nothing is drawn.
-                )
-            )
-        else:
-            parts.append(_WithSlopes.apply(hidden.to(dtype), head_VH, chosen, sampling, entropy))
+    hidden_NH, head_VH = hidden_NH.to(dtype), head_VH.to(dtype)
+    if not (head_VH.requires_grad and torch.is_grad_enabled()):
+        return _WithSlopes.apply(hidden_NH, head_VH, chosen_N, sampling, entropy)  # type: ignore[no-any-return]
+    parts = [
+        checkpoint(
+            _chunk_logprobs,
+            *(hidden, head_VH, chosen, sampling, entropy),
+            use_reentrant=False,
+            preserve_rng_state=False,  # Nothing is drawn.
+        )
+        for hidden, chosen in zip(
+            hidden_NH.split(CHUNK_POSITIONS), chosen_N.split(CHUNK_POSITIONS), strict=True
+        )
+    ]
     logprob_N = torch.cat([logprob for logprob, _ in parts])
-    return logprob_N, torch.cat(
-        [of_chunk for _, of_chunk in parts if of_chunk is not None]
-    ) if entropy else None
+    return logprob_N, torch.cat([of_chunk for _, of_chunk in parts]) if entropy else None
 
 
 def _chunk_logprobs(
@@ -72,49 +71,58 @@ def _chunk_logprobs(
 
 
 class _WithSlopes(torch.autograd.Function):  # type: ignore[misc]  # torch does not type it
-    """The values of one chunk, and their gradients by the hidden states while the logits are there.
+    """The values, and their gradients by the hidden states, worked out while the logits are there.
 
     With p the distribution, W the head and T the temperature, row by row:
-    d log p[c] / d h = (W[c] - p W) / T and, with the entropy S, d S / d h = -(p (log p + S)) W / T.
-    Each is one vector of H numbers, which backward only scales: no logits are kept, none computed again.
+    d log p[c] / d h = (W[c] - p W) / T and, with the entropy S, d S / d h = -((p log p) W + S p W) / T.
+    Each is one vector of H numbers, which backward only scales: no logits are kept, none computed again. All
+    chunks use the same two stretches of memory, as fresh ones cost as much as a pass over them.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_CH: Tensor, head_VH: Tensor, chosen_C: Tensor, sampling: TokenSampling, entropy: bool
+        ctx: Any, hidden_NH: Tensor, head_VH: Tensor, chosen_N: Tensor, sampling: TokenSampling, entropy: bool
     ) -> tuple[Tensor, Tensor | None]:
-        logits_CV = hidden_CH @ head_VH.T
-        if sampling.temperature != 1:
-            logits_CV /= sampling.temperature
-        if truncates(sampling):
-            logits_CV.masked_fill_(~kept_tokens(logits_CV, chosen_C, sampling), -torch.inf)
-        total_C1 = logits_CV.logsumexp(dim=1, keepdim=True)
-        logprob_CV = logits_CV.sub_(total_C1)
-        logprob_C = logprob_CV.gather(1, chosen_C[:, None]).squeeze(1)
         sloped = ctx.needs_input_grad[0]
-        if not entropy:
-            if sloped:
-                slope_CH = torch.addmm(head_VH[chosen_C], logprob_CV.exp_(), head_VH, alpha=-1)
-                ctx.save_for_backward(slope_CH.div_(sampling.temperature))
-            return logprob_C, None
-        share_CV = logprob_CV.exp()
-        # A token that was cut would add 0 x -inf, which is no number.
-        surprise_CV = logprob_CV.clamp_(min=torch.finfo(logprob_CV.dtype).min)
-        entropy_C = -(share_CV * surprise_CV).sum(dim=1)
+        logprob_N, entropy_N = hidden_NH.new_empty(2, len(hidden_NH))
+        slope_NH, entropy_slope_NH = torch.empty_like(hidden_NH), torch.empty_like(hidden_NH)
+        shape = (min(CHUNK_POSITIONS, len(hidden_NH)), len(head_VH))
+        rooms_CV = (hidden_NH.new_empty(shape), hidden_NH.new_empty(shape))
+        for begin in range(0, len(hidden_NH), CHUNK_POSITIONS):
+            chunk = slice(begin, begin + CHUNK_POSITIONS)
+            chosen_C = chosen_N[chunk]
+            logits_CV, mass_CV = (room_CV[: len(chosen_C)] for room_CV in rooms_CV)
+            torch.mm(hidden_NH[chunk], head_VH.T, out=logits_CV)
+            if sampling.temperature != 1:
+                logits_CV /= sampling.temperature
+            if truncates(sampling):
+                # Not -inf, which times a mass of 0 would be no number.
+                outside_CV = ~kept_tokens(logits_CV, chosen_C, sampling)
+                logits_CV.masked_fill_(outside_CV, torch.finfo(logits_CV.dtype).min)
+            logits_CV -= logits_CV.amax(dim=1, keepdim=True)
+            torch.exp(logits_CV, out=mass_CV)
+            total_C1 = mass_CV.sum(dim=1, keepdim=True)
+            logprob_N[chunk] = (logits_CV.gather(1, chosen_C[:, None]) - total_C1.log()).squeeze(1)
+            mean_CH = mass_CV @ head_VH / total_C1 if sloped else None
+            if mean_CH is not None:
+                slope_NH[chunk] = (head_VH[chosen_C] - mean_CH) / sampling.temperature
+            if entropy:
+                weight_CV = logits_CV.sub_(total_C1.log()).mul_(mass_CV)
+                entropy_C1 = -weight_CV.sum(dim=1, keepdim=True) / total_C1
+                entropy_N[chunk] = entropy_C1.squeeze(1)
+                if mean_CH is not None:
+                    pull_CH = weight_CV @ head_VH / total_C1 + entropy_C1 * mean_CH
+                    entropy_slope_NH[chunk] = -pull_CH / sampling.temperature
         if sloped:
-            slope_CH = torch.addmm(head_VH[chosen_C], share_CV, head_VH, alpha=-1)
-            weight_CV = surprise_CV.add_(entropy_C[:, None]).mul_(share_CV)
-            entropy_slope_CH = (weight_CV @ head_VH).neg_()
-            ctx.save_for_backward(
-                slope_CH.div_(sampling.temperature), entropy_slope_CH.div_(sampling.temperature)
-            )
-        return logprob_C, entropy_C
+            ctx.save_for_backward(slope_NH, *([entropy_slope_NH] if entropy else []))
+        return logprob_N, entropy_N if entropy else None
 
     @staticmethod
-    def backward(ctx: Any, *slopes_C: Tensor | None) -> tuple[Tensor | None, ...]:
-        parts = [
-            own_C[:, None] * slope_CH
-            for own_C, slope_CH in zip(slopes_C, ctx.saved_tensors, strict=False)
-            if own_C is not None
-        ]
-        return sum(parts) if parts else None, None, None, None, None
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *slopes_N: Tensor | None) -> tuple[Tensor | None, ...]:
+        gradient_NH = None
+        for own_N, slope_NH in zip(slopes_N, ctx.saved_tensors, strict=False):
+            if own_N is not None:
+                part_NH = own_N[:, None] * slope_NH
+                gradient_NH = part_NH if gradient_NH is None else gradient_NH.add_(part_NH)
+        return gradient_NH, None, None, None, None

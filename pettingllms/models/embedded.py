@@ -18,6 +18,8 @@ GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DONE_FILE = "converted.sha256"
 """Written last: a folder that has it is whole."""
+SCRATCH = "converting-"
+"""How the names of folders begin in which a conversion is under way."""
 
 
 def cache_root() -> Path:
@@ -65,7 +67,7 @@ def ensure_converted(say: Callable[[str], None]) -> Path:
     """Return the folder of the converted model, converting it first where needed.
 
     `say` is told what takes time. Safe when several processes ask at once: one converts
-    under a file lock, the others wait; a conversion that was cut off leaves nothing behind.
+    under a file lock, the others wait, and first removes what conversions that were cut off left.
     """
     if is_converted():
         return cache_folder()
@@ -75,6 +77,8 @@ def ensure_converted(say: Callable[[str], None]) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     say("converting the embedded model (once, about 20 s)")
     with FileLock(folder.with_suffix(".lock")):
+        for left in folder.parent.glob(f"{SCRATCH}*"):
+            shutil.rmtree(left)
         if not is_converted():
             _convert(gguf_file(), folder)
     return folder
@@ -84,7 +88,7 @@ def _convert(source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="converting-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=SCRATCH) as scratch:
         made = Path(scratch) / "model"
         # GGUF loading takes a folder and a file name; the tokenizer keeps its chat template.
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)

@@ -52,8 +52,8 @@ class Engine(Protocol):
     def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:
         """Work until at least one pending request is done; return all that are, with their numbers.
 
-        Returns nothing when nothing is pending. Without `wait` it works for as short as it can, one token of
-        each request where it works token by token, and may return nothing.
+        Returns nothing when nothing is pending. Without `wait` it works for a moment, where it can stop
+        in the middle of an answer, and may return nothing.
         Log-probabilities are those of the distribution that was sampled from: at the sampling temperature,
         after truncation. The token ids are those that were sampled: an end token is among them where the
         model sampled one, and never otherwise. A request that cannot be answered comes back as `FAILED` with

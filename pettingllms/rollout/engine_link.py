@@ -59,15 +59,17 @@ class Child:
 
 
 class Host:
-    """The process that listens at `address`, a Unix socket. It outlives this one and is ended by its owner.
+    """The process that listens at `address`, `<token>@<Unix socket>`; it is ended by its owner, not by this.
 
-    Raises OSError when nobody listens there.
+    It listens to nobody who does not say the token first. Raises OSError when it is not there.
     """
 
     def __init__(self, address: str) -> None:
+        token, _, path = address.partition("@")
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            self._socket.connect(address)
+            self._socket.connect(path)
+            self._socket.sendall(token.encode())
         except OSError:
             self._socket.close()
             raise

@@ -29,6 +29,8 @@ POLL_SECONDS = 0.2
 LOG_TAIL_LINES = 15
 ONE_WAY = frozenset({"submit"})
 """Calls without an answer of their own: what goes wrong in one is the answer to the next call."""
+HUNG_UP = (EOFError, ConnectionError, pickle.UnpicklingError)
+"""What comes of a stream whose other side is gone, also in the middle of a message."""
 
 
 class EngineProcess:
@@ -155,7 +157,7 @@ def serve(built: tuple[bool, Any], calls: BinaryIO, answers: BinaryIO) -> None:
     """Say how building the engine went; where there is one, answer calls to it until the caller hangs up."""
     worked, engine = built
     owed: tuple[bool, Any] | None = None
-    with suppress(EOFError, ConnectionError):
+    with suppress(*HUNG_UP):
         _put(answers, (worked, None if worked else engine))
         while worked:
             name, arguments = pickle.load(calls)

@@ -6,6 +6,8 @@ import hashlib
 from operator import itemgetter
 from typing import Any
 
+from pettingllms.errors import RolloutError
+
 PROBES = 4
 """Rows that go through a matrix which cannot be read."""
 CHUNK = 2**18
@@ -13,7 +15,7 @@ CHUNK = 2**18
 
 
 def fingerprint(model: Any) -> str:
-    """SHA-256 of all that `model`, a torch module, computes with.
+    """SHA-256 of the parameters, buffers and packed linear layers of `model`, a torch module.
 
     For every parameter and buffer: name, type, shape, and Fletcher's checksum of its bits (their sum, and
     their sum weighted by position, modulo 2^64), summed on the device that holds it. vLLM keeps matrices on
@@ -27,6 +29,12 @@ def fingerprint(model: Any) -> str:
         if hasattr(module, "cpu_linear"):
             digest.update(f"{name} packed {_checksum(_products(module))}\n".encode())
     return digest.hexdigest()
+
+
+def require_restored(found: object, at_start: object) -> None:
+    """Raise RolloutError unless the fingerprints that were `found` are those of the engine's start."""
+    if found != at_start:
+        raise RolloutError("the engine could not be restored: its weights are not those of its start")
 
 
 def _checksum(tensor: Any) -> list[int]:

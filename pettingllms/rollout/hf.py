@@ -15,7 +15,7 @@ from pettingllms.errors import RolloutError
 from pettingllms.models.tokenizer import ChatTokenizer
 from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
-from pettingllms.rollout.fingerprint import fingerprint
+from pettingllms.rollout.fingerprint import fingerprint, require_restored
 from pettingllms.rollout.merged import MergedWeights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
@@ -97,8 +97,8 @@ class HfEngine:
         self._held.clear()
         if self._merged is not None:
             self._merge(None)
-        if self._at_start is not None and fingerprint(self._model) != self._at_start:
-            raise RolloutError("the engine could not be restored: its weights are not those of its start")
+        if self._at_start is not None:
+            require_restored(fingerprint(self._model), self._at_start)
 
     def close(self) -> None:
         """Dropping the model frees its memory."""

@@ -36,11 +36,17 @@ class MergedWeights:
         deltas = read_deltas(adapter_folder)
         factors = load_file(adapter_folder / "adapter_model.safetensors")
         for name, delta in deltas.items():
-            shape, added = self._base[name].shape, (len(factors[delta.up]), factors[delta.down].shape[1])
-            if tuple(shape) != added:
+            up, down = factors[delta.up].shape, factors[delta.down].shape
+            if up[1] != down[0]:
+                raise RolloutError(
+                    f"the adapter in {adapter_folder} is damaged: "
+                    f"its factors of {name} have the ranks {up[1]} and {down[0]}"
+                )
+            shape, added = tuple(self._base[name].shape), (up[0], down[1])
+            if shape != added:
                 raise RolloutError(
                     f"the adapter in {adapter_folder} is of another model: "
-                    f"{name} is {tuple(shape)}, what it adds {added}"
+                    f"{name} is {shape}, what it adds {added}"
                 )
         return self._merged(deltas, factors)
 

@@ -155,7 +155,9 @@ class _Scheduler(Generic[T]):
 
     def _turn(self) -> list[str]:
         """Whose waiting requests may go to an engine that serves one policy at a time; empty: nobody's."""
-        most = min(self._waiting, key=lambda policy: (-len(self._waiting[policy]), policy))
+        served = None if self._phases else self._served
+        # Of equals without phases the one whose weights are there.
+        most = min(self._waiting, key=lambda name: (-len(self._waiting[name]), name != served, name))
         if not self._pending:
             self._served = most
         elif most != self._served and len(self._waiting[most]) > len(self._pending):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ from pettingllms.config.homes import LORA_RANKS
 from pettingllms.errors import RolloutError
 from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
-from pettingllms.rollout.fingerprint import fingerprint
+from pettingllms.rollout.fingerprint import fingerprint, require_restored
 from pettingllms.rollout.merged import MergedWeights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
+WHILE_SECONDS = 0.03
+"""How long vLLM works before it looks for new requests."""
 CPU_BLOCK_SIZE = 32
 """Smallest cache block of the CPU attention: only whole blocks of a prompt are shared between candidates."""
+
+_HALF_SENT = object()
+"""Stands for weights that equal those of no adapter, nor of the base model."""
 
 
 class VllmEngine:
@@ -41,8 +47,8 @@ class VllmEngine:
         self._held: dict[str, Loaded] = {}
         """Adapters that vLLM holds."""
         self._weights = MergedWeights(settings.model_folder)
-        self._merged: Loaded | None = None
-        """What was added to the base weights under merged serving."""
+        self._merged: object = None
+        """What was added to the base weights under merged serving: None, an adapter, or `_HALF_SENT`."""
         self._at_start: list[str] = []
         """Fingerprint of the model in each of vLLM's workers before any weights were sent."""
         self._waiting: list[tuple[int, Request]] = []
@@ -56,7 +62,8 @@ class VllmEngine:
         self._waiting += requests
 
     def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:
-        """Run vLLM step by step until a request is done, or one step. Raises RolloutError for a lost one."""
+        """Run vLLM step by step until a request is done, or a while. Raises RolloutError for a lost one."""
+        until = time.monotonic() + WHILE_SECONDS
         self._admit()
         done, self._refused = self._refused, []
         while self._running and not done:
@@ -64,7 +71,7 @@ class VllmEngine:
                 lost = ", ".join(map(str, self._running))
                 raise RolloutError(f"vLLM has nothing left to do, but never answered these requests: {lost}")
             done = [self._finished(output) for output in self._llm.llm_engine.step()]
-            if not wait:
+            if not wait and time.monotonic() >= until:
                 break
         return done
 
@@ -85,27 +92,31 @@ class VllmEngine:
     def wake(self) -> None:
         """Take the memory back, and what was loaded meanwhile."""
         if self._asleep:
-            self._llm.wake_up()
-            self._asleep = False
+            self._wake_up()
             self._renew()
 
     def restore(self) -> None:
         """Drop the adapters, or send the base weights again, and compare the model with that of the start."""
         self._expect_idle("be restored")
         self._adapters.forget()
-        self.wake()
+        if self._asleep:
+            self._wake_up()
         for adapter in self._held.values():
             self._llm.llm_engine.remove_lora(1 + adapter.number)
         self._held.clear()
         if self._merged is not None:
             self._send_weights(None)
         self._reset_prefix_cache()
-        if self._at_start and self._llm.apply_model(fingerprint) != self._at_start:
-            raise RolloutError("the engine could not be restored: its weights are not those of its start")
+        if self._at_start:
+            require_restored(self._llm.apply_model(fingerprint), self._at_start)
 
     def close(self) -> None:
         """Dropping the engine frees its memory."""
         del self._llm
+
+    def _wake_up(self) -> None:
+        self._llm.wake_up()
+        self._asleep = False
 
     def _admit(self) -> None:
         """Hand waiting requests to vLLM: all, or under merged serving those of one policy."""
@@ -181,6 +192,8 @@ class VllmEngine:
         if self._settings.tensor_parallel_size > 1:
             # Workers in processes of their own get them all at once.
             tensors = iter(list(tensors))
+        # Where this fails, nothing is taken for sent.
+        self._merged = _HALF_SENT
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": tensors})
         self._merged = adapter
 

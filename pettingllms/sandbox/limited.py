@@ -22,7 +22,7 @@ from pettingllms.process import usable_cores
 OUTPUT_LIMIT_BYTES = 64 * 1024
 """Standard output beyond this ends the program."""
 
-_slots = threading.BoundedSemaphore(max(2, usable_cores()))
+_slots = threading.BoundedSemaphore(max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 """For programs that run at one time: limits are wall-clock time, which they must not take from each other."""
 
 # Runs inside the child before the program: the limits bind from here on, for grandchildren too.
@@ -71,7 +71,8 @@ class ProgramResult:
 def run_program(source: str, limits: ProgramLimits) -> ProgramResult:
     """Run Python `source` in a scratch folder of its own, for at most `limits.seconds`.
 
-    As many run at one time as there are cores; the others wait, which does not count. The verdict comes from
+    As many run at one time as this process has cores, of which several processes of one run have equal
+    shares; the others wait, which does not count. The verdict comes from
     the process status, never from what it printed.
     """
     with _slots, tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True) as scratch:

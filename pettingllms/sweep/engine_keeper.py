@@ -8,13 +8,15 @@ ended, as it is with this process, however that ends.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import secrets
 import select
 import socket
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +34,8 @@ ANSWER_SECONDS = 60.0
 """How long an engine may take to restore its weights before another is started."""
 LEAVE_SECONDS = 1.0
 
+_log = logging.getLogger(__name__)
+
 
 class EngineKeeper:
     """A context with at most one engine process, and none when it is left."""
@@ -42,27 +46,30 @@ class EngineKeeper:
     def prepare(self, trial: Trial, stop: StopRequest) -> dict[str, str]:
         """Have an engine for `trial`; returns the variables by which its worker finds it.
 
-        There is none for a trial of several processes: each of them starts its own. Raises LauncherError
-        when the process cannot be started.
+        There is none for a trial of several processes: each of them starts its own. Nor is another started
+        after a stop request. Raises LauncherError when the process cannot be started.
         """
-        why = None
-        if self._host is not None:
-            why = self._host.refuses(trial, stop)
-        if why or trial.config.launch.num_processes > 1:
-            self.end()
         if trial.config.launch.num_processes > 1:
+            self.end()
             return {}
+        if self._host is not None and (why := self._host.refuses(trial, stop)):
+            self.end()
+            if stop.signal is not None:
+                return {}
+            (trial.folder / "engine.log").write_text(f"not the engine of the trial before: {why}\n")
         if self._host is None:
-            if why:
-                (trial.folder / "engine.log").write_text(f"not the engine of the trial before: {why}\n")
             self._host = _Host(trial)
-        return {ENGINE_HOST: self._host.address}
+        return {ENGINE_HOST: f"{self._host.token}@{self._host.path}"}
 
     def end(self) -> None:
-        """End the engine, if there is one."""
+        """End the engine, if there is one; warns where the system keeps it alive all the same."""
         if self._host is not None:
             host, self._host = self._host, None
-            host.end()
+            try:
+                host.end()
+            except LauncherError as error:
+                # What the trials came to is worth more.
+                _log.warning("warning: the engine did not end: %s", error)
 
     def __enter__(self) -> EngineKeeper:
         return self
@@ -77,38 +84,38 @@ class EngineKeeper:
 
 
 class _Host:
-    """A process that keeps an engine, at first that of `trial`. Only this user can connect to it."""
+    """A process that keeps an engine, at first that of `trial`.
+
+    Only this user can connect to its socket at `path`, and it listens only to who knows the `token`.
+    """
 
     def __init__(self, trial: Trial) -> None:
         # Others cannot look into such a folder.
         self._folder = tempfile.TemporaryDirectory(prefix="pettingllms-")
-        self.address = str(Path(self._folder.name) / "engine")
+        self.path = str(Path(self._folder.name) / "engine")
+        self.token = secrets.token_hex()
         self._owner = socket.socket(socket.AF_UNIX)
-        try:
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(self.address)
-                listener.listen()
-                self._owner.connect(self.address)
-                self._tell(trial)
-                self._group = ProcessGroup(
-                    [sys.executable, "-m", HOST],
-                    launch_environment(trial.config, os.environ),
-                    trial.folder / "engine.log",
-                    stdin=listener.fileno(),
-                )
-        except OSError as cause:
-            self._owner.close()
-            self._folder.cleanup()
-            raise LauncherError(
-                f"the engine's socket {self.address} cannot be made: {cause}",
-                help="name another folder for temporary files in TMPDIR; its path must be short",
-            ) from cause
+        with ExitStack() as undo, socket.socket(socket.AF_UNIX) as listener:
+            undo.callback(self._folder.cleanup)
+            undo.callback(self._owner.close)
+            self._bind(listener)
+            listener.listen()
+            self._owner.connect(self.path)
+            self._tell(self.token)
+            self._tell(str(trial.folder))
+            self._group = ProcessGroup(
+                [sys.executable, "-m", HOST],
+                launch_environment(trial.config, os.environ),
+                trial.folder / "engine.log",
+                stdin=listener.fileno(),
+            )
+            undo.pop_all()
 
     def refuses(self, trial: Trial, stop: StopRequest) -> str:
         """Why this process cannot serve `trial`; empty when it can."""
         deadline = time.monotonic() + ANSWER_SECONDS
         try:
-            self._tell(trial)
+            self._tell(str(trial.folder))
             while not select.select([self._owner], [], [], POLL_SECONDS)[0]:
                 if stop.signal is not None or time.monotonic() > deadline:
                     return "it did not answer"
@@ -124,9 +131,20 @@ class _Host:
         deadline = time.monotonic() + LEAVE_SECONDS
         while self._group.exit_status() is None and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        self._group.end()
-        with suppress(OSError):
-            self._folder.cleanup()
+        try:
+            self._group.end()
+        finally:
+            with suppress(OSError):
+                self._folder.cleanup()
 
-    def _tell(self, trial: Trial) -> None:
-        self._owner.sendall(json.dumps(str(trial.folder)).encode() + b"\n")
+    def _bind(self, listener: socket.socket) -> None:
+        try:
+            listener.bind(self.path)
+        except OSError as cause:
+            raise LauncherError(
+                f"the engine's socket {self.path} cannot be made: {cause}",
+                help="name another folder for temporary files in TMPDIR; its path must be short",
+            ) from cause
+
+    def _tell(self, text: str) -> None:
+        self._owner.sendall(json.dumps(text).encode() + b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from pettingllms.types import Scored, TokenSampling
 PACKED_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Architectures whose layers mix tokens in attention only, and there, but for sliding windows, in no other
 way than they are told to."""
+
+KEYS_PER_TOKEN = 8
+"""Keys that attention may gather for each token of the budget: every branch brings those of its prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,13 @@ class Row:
     def length(self) -> int:
         """Tokens put through the model: a response's last token predicts nothing."""
         return len(self.prompt_ids) + sum(_branch(scored) for scored in self.samples)
+
+    @property
+    def keys(self) -> int:
+        """Keys that attention gathers: a branch brings those of its prompt."""
+        if len(self.samples) == 1:
+            return self.length
+        return self.length + len(self.samples) * len(self.prompt_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +76,17 @@ class Batch:
         return len(self.chosen_N)
 
 
-def packs(model_config: object) -> bool:
-    """Whether tokens of several sequences may go through the model as one: layers without a window.
+def packs(model: Any) -> bool:
+    """Whether tokens of several sequences may go through a transformers model as one: no layer has a window.
 
-    Where the settings have no `layer_types`, a window belongs to every layer.
+    Where the settings have no `layer_types`, a window belongs to every layer. Code that came with a model's
+    weights may call its attention in ways of its own, whatever the model's type is.
     """
-    if getattr(model_config, "model_type", "") not in PACKED_MODELS:
+    if model.config.model_type not in PACKED_MODELS or not type(model).__module__.startswith("transformers."):
         return False
-    if kinds := getattr(model_config, "layer_types", None):
+    if kinds := getattr(model.config, "layer_types", None):
         return set(kinds) == {"full_attention"}
-    return getattr(model_config, "sliding_window", None) is None
+    return getattr(model.config, "sliding_window", None) is None
 
 
 def rows(samples: Sequence[Scored], wanted: Sequence[int], *, shared: bool) -> list[Row]:
@@ -98,13 +110,14 @@ def rows(samples: Sequence[Scored], wanted: Sequence[int], *, shared: bool) -> l
 
 
 def micro_batches(
-    all_rows: Sequence[Row], *, token_budget: int | None, sequences: int | None, packed: bool = True
+    all_rows: Sequence[Row], *, token_budget: int | None, sequences: int | None, packed: bool
 ) -> Iterator[list[Row]]:
     """Rows of equal sampling and like length together.
 
     A micro-batch has at most `token_budget` tokens, with their padding unless they are `packed`, and
-    `sequences` responses; None is no limit. A row above a limit is cut between its responses; a response
-    that is too long by itself goes alone.
+    `sequences` responses; None is no limit. A row above a limit is cut between its responses, as is one
+    whose attention would hold more than `KEYS_PER_TOKEN` times the budget; a response that is too long by
+    itself goes alone.
     """
     by_sampling: dict[TokenSampling, list[Row]] = {}
     for row in all_rows:
@@ -116,14 +129,15 @@ def micro_batches(
             # Sorted by length: the new row is the longest, so it sets the padded width.
             tokens = sum(one.length for one in wider) if packed else row.length * len(wider)
             count = sum(len(one.samples) for one in wider)
-            if batch and not _fits(tokens, count, token_budget, sequences):
+            keys = sum(one.keys for one in wider)
+            if batch and not _fits(tokens, keys, count, token_budget, sequences):
                 yield batch
                 wider = [row]
             batch = wider
         yield batch
 
 
-def build_batch(batch_rows: Sequence[Row], device: torch.device, *, packed: bool = True) -> Batch:
+def build_batch(batch_rows: Sequence[Row], device: torch.device, *, packed: bool) -> Batch:
     """Tensors of `batch_rows`.
 
     Every response continues the prompt's positions and sees the prompt and itself, not its siblings,
@@ -177,21 +191,20 @@ def _branch(scored: Scored) -> int:
     return len(scored.sample.completion.token_ids) - 1
 
 
-def _fits(tokens: int, count: int, token_budget: int | None, sequences: int | None) -> bool:
-    return (token_budget is None or tokens <= token_budget) and (sequences is None or count <= sequences)
+def _fits(tokens: int, keys: int, count: int, token_budget: int | None, sequences: int | None) -> bool:
+    within = token_budget is None or (tokens <= token_budget and keys <= KEYS_PER_TOKEN * token_budget)
+    return within and (sequences is None or count <= sequences)
 
 
 def _cut(row: Row, token_budget: int | None, sequences: int | None) -> list[Row]:
     """Parts of `row` within the limits, as few as its order allows; `row` itself when it is."""
-    if _fits(row.length, len(row.samples), token_budget, sequences):
-        return [row]
     parts: list[Row] = []
-    begin, length = 0, len(row.prompt_ids)
-    for end, scored in enumerate(row.samples):
-        length += _branch(scored)
-        if end > begin and not _fits(length, end + 1 - begin, token_budget, sequences):
+    begin = 0
+    for end in range(1, len(row.samples)):
+        wider = _part(row, begin, end + 1)
+        if not _fits(wider.length, wider.keys, end + 1 - begin, token_budget, sequences):
             parts.append(_part(row, begin, end))
-            begin, length = end, len(row.prompt_ids) + _branch(scored)
+            begin = end
     return [*parts, _part(row, begin, len(row.samples))]
 
 

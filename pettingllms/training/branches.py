@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from pettingllms.errors import InvariantError
+
 ATTENTION = "packed_branches"
 """The name under which transformers knows `attend`."""
 WASTE = 1.25
@@ -95,11 +97,16 @@ def attend(
     query_Thd, key_Tgd, value_Tgd = (
         each.squeeze(0).transpose(0, 1) for each in (query_1hTd, key_1gTd, value_1gTd)
     )
+    # The gradients of all branches are added up in the trunk's keys and values: not in half precision.
+    wide = torch.promote_types(query_Thd.dtype, torch.float32)
+    key_Tgd, value_Tgd = key_Tgd.to(wide), value_Tgd.to(wide)
     heads, size = query_Thd.shape[1:]
     outputs = []
     for block in branches.blocks:
         query_nhQd = _gathered(query_Thd, block.queries_nQ)
-        key_ngLd, value_ngLd = (_gathered(each, block.keys_nL) for each in (key_Tgd, value_Tgd))
+        key_ngLd, value_ngLd = (
+            _gathered(each, block.keys_nL).to(query_Thd.dtype) for each in (key_Tgd, value_Tgd)
+        )
         output_nhQd = scaled_dot_product_attention(
             query_nhQd,
             _repeated(key_ngLd, heads),
@@ -120,6 +127,8 @@ def use_branches(model: Any) -> None:
     AttentionInterface.register(ATTENTION, attend)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     model.set_attn_implementation(ATTENTION)
+    if model.config._attn_implementation != ATTENTION:
+        raise InvariantError(f"{type(model).__name__} did not take the attention that it was given")
 
 
 def _alike(spans: Sequence[Span]) -> Iterator[list[Span]]:
@@ -129,16 +138,15 @@ def _alike(spans: Sequence[Span]) -> Iterator[list[Span]]:
         [span for span in spans if span.trunk],
     ):
         block: list[Span] = []
-        useful = 0
+        useful = widest = 0
         for span in sorted(kind, key=lambda span: (_seen(span), span.end - span.begin)):
-            widest = max([span, *block], key=lambda one: one.end - one.begin)
-            padded = (len(block) + 1) * (widest.end - widest.begin) * _seen(span)
-            own = (span.end - span.begin) * _seen(span)
-            if block and padded > WASTE * (useful + own):
+            length = span.end - span.begin
+            own = length * _seen(span)
+            if block and (len(block) + 1) * max(widest, length) * _seen(span) > WASTE * (useful + own):
                 yield block
-                block, useful = [], 0
+                block, useful, widest = [], 0, 0
             block.append(span)
-            useful += own
+            useful, widest = useful + own, max(widest, length)
         if block:
             yield block
 

@@ -54,7 +54,7 @@ class Policies:
         self.plans = {plan.name: plan for plan in plans}
         self.device = device
         base = _load_base(folder, _dtype(self.plans, folder), trust_remote_code)
-        self.packed = self.shared_prompt = packs(base.config)
+        self.packed = self.shared_prompt = packs(base)
         """How rows are made and batched: several responses to a row, rows without padding."""
         if self.packed:
             use_branches(base)

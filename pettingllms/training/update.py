@@ -104,8 +104,9 @@ class Update:
         actor = self._plan.actor
         everything = sorted(set(self._places))
         batches = [list(self._mini_batches(everything, epoch)) for epoch in range(actor.ppo_epochs)]
-        # The ratio is that to the policy before the whole update, whom the first mini-batch still meets.
-        first = set(batches[0][0] if batches[0] else ())
+        # The ratio is that to the policy before the whole update, whom the first step still meets.
+        wanted = {place for index, place in enumerate(self._places) if self._wanted(index)}
+        first = next((set(one) for one in batches[0] if wanted & set(one)), set())
         later = [row for row in self._rows if self._places[row.indexes[0]] not in first]
         self._remember(self._old, later, reference=False)
         if self._settings.kl_coef:

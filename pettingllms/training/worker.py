@@ -151,7 +151,7 @@ def _build_loop(
     )
     trust = config.resource.trust_remote_code
     settings = engine_settings(config, plans, model)
-    phases = plans[team.order[0].policy].rollout_mode == "sync"
+    phases = plans[team.order[0].policy].phases
     if settings.may_sleep:
         # The engine takes its share of the memory that it finds free: the trainer comes after it.
         engine.wait_ready()

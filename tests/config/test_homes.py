@@ -15,17 +15,19 @@ ROLLOUT = ("models", "model_0", "ppo_trainer_config", "actor_rollout_ref", "roll
 
 
 @pytest.mark.parametrize(
-    ("device", "said", "mode"),
+    ("device", "said", "phases"),
     [
-        ("cpu", None, "sync"),
-        ("cuda", None, "async"),
-        ("cpu", "async", "async"),
-        ("cuda", "sync", "sync"),
+        ("cpu", {}, True),
+        ("cuda", {}, False),
+        ("cuda", {"lora_serving": "merged"}, True),
+        ("cuda", {"lora_serving": "merged", "mode": "async"}, False),
+        ("cpu", {"mode": "async"}, False),
+        ("cuda", {"mode": "sync"}, True),
     ],
 )
-def test_rollout_streams_where_numbers_need_not_come_again(device, said, mode):
-    changes = {("training", "device"): device} | ({(*ROLLOUT, "mode"): said} if said else {})
+def test_rollout_streams_where_numbers_need_not_come_again(device, said, phases):
+    changes = {("training", "device"): device} | {(*ROLLOUT, key): value for key, value in said.items()}
     cell = type_cell(resolve_references(edited(ONE_POLICY, [], changes), {}))
     assert not cell.findings
     (plan,) = plan_policies(cell.config).values()
-    assert plan.rollout_mode == mode
+    assert plan.phases == phases

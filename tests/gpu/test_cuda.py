@@ -187,7 +187,7 @@ def engine_gaps(policies, names, prompt, samples, sampling):
             Scored(Sample(one, "", 0, 0, Reward(0, 0, 0, ""), success=False), prompt, sampling, 1.0)
             for one in samples[number * 32 : (number + 1) * 32]
         ]
-        batch = build_batch(rows(own, range(len(own)), shared=True), policies.device)
+        batch = build_batch(rows(own, range(len(own)), shared=True), policies.device, packed=True)
         with torch.no_grad():
             new, _ = policies.score(policy, batch)
         gaps.append(float((new - batch.engine_N).abs().mean()))

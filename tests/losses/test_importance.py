@@ -93,7 +93,7 @@ def test_c41_padding_and_left_out_samples_have_no_part_in_it(level, shared):
     left_out = scored([3], [16] * 5, logprobs=[-9.0] * 5, dropped="truncated")
 
     def of_short(samples, wanted):
-        batch = build_batch(rows(samples, wanted, shared=shared), torch.device("cpu"))
+        batch = build_batch(rows(samples, wanted, shared=shared), torch.device("cpu"), packed=True)
         found = importance_weights(
             torch.full((batch.tokens,), -1.5),
             batch.engine_N,

@@ -239,7 +239,7 @@ def test_c18_what_stands_in_left_out_samples_cannot_matter(odd, shared):
             scored([5, 6], [15], advantage=-1.0),
         ]
         wanted = [index for index, one in enumerate(samples) if one.dropped is None]
-        batch = build_batch(rows(samples, wanted, shared=shared), torch.device("cpu"))
+        batch = build_batch(rows(samples, wanted, shared=shared), torch.device("cpu"), packed=True)
         new = torch.linspace(-2.0, -1.0, batch.tokens)
         return evaluate(
             LossTokens(new, new - 0.1, batch.engine_N, batch.advantage_N, batch.sequence_N, batch.length_S)

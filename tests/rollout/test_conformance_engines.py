@@ -36,7 +36,7 @@ def one_row(prompt_ids, completion, sampling):
     from pettingllms.training.batching import build_batch, rows
 
     sample = scored(prompt_ids, completion.token_ids, logprobs=completion.logprobs, sampling=sampling)
-    return build_batch(rows([sample], [0], shared=True), torch.device("cpu"))
+    return build_batch(rows([sample], [0], shared=True), torch.device("cpu"), packed=True)
 
 
 # C6: every end token ends a completion.

@@ -95,6 +95,15 @@ def test_an_adapter_of_another_size_is_refused_before_anything_is_taken(tmp_path
         MergedWeights(model).of(adapter)
 
 
+def test_factors_of_different_ranks_are_refused_before_anything_is_taken(tmp_path):
+    from pettingllms.rollout.merged import MergedWeights
+
+    model = write_model(tmp_path / "model", torch.ones(2, 3))
+    adapter = write_adapter(tmp_path / "adapter", torch.ones(2, 2), torch.ones(1, 3))
+    with pytest.raises(RolloutError, match=r"its factors of \S+ have the ranks 2 and 1"):
+        MergedWeights(model).of(adapter)
+
+
 def test_vllm_is_not_restored_from_files_that_have_changed(vllm_merged):
     """One weight of the base differs on the disk: what is sent again are not the weights of the start."""
     served = vllm_merged

@@ -41,7 +41,7 @@ def test_the_trainer_scores_what_vllm_sampled(vllm, sampling):
                 for asked, done in zip(requests, completions, strict=True)
                 if asked.policy == policy
             ]
-            batch = build_batch(rows(samples, range(len(samples)), shared=True), device)
+            batch = build_batch(rows(samples, range(len(samples)), shared=True), device, packed=True)
             with torch.no_grad():
                 ours, _ = policies.score(policy, batch)
                 others, _ = policies.score("b" if policy == "a" else "a", batch)

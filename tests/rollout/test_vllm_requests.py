@@ -126,7 +126,8 @@ def test_merged_policies_run_one_after_the_other_oldest_first(start, tied_model,
     assert weights[0] != weights[1]
 
 
-def test_without_waiting_vllm_takes_one_step(start):
+def test_without_waiting_vllm_works_for_a_while_only(start, monkeypatch):
+    monkeypatch.setattr("pettingllms.rollout.vllm.WHILE_SECONDS", 0)
     engine, llm = start("adapter")
     llm.step = lambda: llm.calls.append(("step",)) or []
     engine.submit([(0, request("plain"))])
@@ -220,6 +221,31 @@ def test_base_weights_are_sent_again_only_if_others_were(start, tied_model, tmp_
     assert kinds(llm)[2:] == ["add", "step"]
 
 
+@pytest.mark.parametrize("next_call", ["the same policy", "the base", "restore"])
+def test_weights_that_were_half_sent_are_sent_again(start, tied_model, tmp_path, next_call):
+    engine, llm = start("merged")
+    engine.load_policy("a", 1, make_adapter(tied_model, tmp_path, seed=1))
+    send = llm.collective_rpc
+
+    def fail(name, kwargs):
+        next(kwargs["weights_iterator"])
+        raise RuntimeError("out of memory")
+
+    llm.collective_rpc = fail
+    engine.submit([(0, request("a"))])
+    with pytest.raises(RuntimeError, match="out of memory"):
+        engine.collect()
+    llm.collective_rpc = send
+    engine._waiting.clear()
+    llm.calls.clear()
+    if next_call == "restore":
+        engine.restore()
+    else:
+        engine.submit([(1, request("a" if next_call == "the same policy" else "plain"))])
+        engine.collect()
+    assert kinds(llm)[:2] == ["weights", "reset"]
+
+
 @pytest.mark.parametrize("serving", ["adapter", "merged"])
 def test_other_weights_than_those_of_the_start_are_an_error(start, serving, tied_model, tmp_path):
     engine, llm = start(serving)
@@ -239,7 +265,7 @@ def test_an_engine_asleep_wakes_as_it_started(start, tied_model, tmp_path):
     llm.calls.clear()
     engine.sleep()
     engine.restore()
-    assert kinds(llm) == ["sleep", "wake", "reset", "remove", "reset"]
+    assert kinds(llm) == ["sleep", "wake", "remove", "reset"]
 
 
 def test_cache_that_is_still_in_use_is_an_error(start, tied_model, tmp_path):

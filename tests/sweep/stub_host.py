@@ -1,7 +1,6 @@
 """An engine's host, all but the engine: that needs no model, starts at once, and answers with seeds."""
 
 import os
-import socket
 
 from pettingllms.errors import RolloutError
 from pettingllms.process import end_with_parent
@@ -38,6 +37,7 @@ class StubEngine:
 
 def build(settings):
     """There is none for a model whose folder says so."""
+    assert os.read(0, 1) == b"", "an engine's own processes would inherit the socket"
     if (settings.model_folder / "broken").exists():
         return False, "OSError: the model is broken"
     return True, StubEngine()
@@ -46,4 +46,4 @@ def build(settings):
 if __name__ == "__main__":
     engine_host.build = build
     end_with_parent()
-    engine_host.main(socket.socket(fileno=os.dup(0)))
+    engine_host.main()

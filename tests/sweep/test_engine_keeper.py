@@ -4,11 +4,13 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from pettingllms.errors import LauncherError, RolloutError
 from pettingllms.process import ENGINE_HOST
 from pettingllms.rollout.engine import generate
 from pettingllms.rollout.engine_host import KEPT
+from pettingllms.rollout.engine_link import Host
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.engine_settings import engine_settings
 from pettingllms.sweep import engine_keeper
@@ -49,8 +52,8 @@ def start(make_experiment, model, tmp_path):
     """A trial with some sections changed, in a run folder of its own."""
 
     def trial(rank=8, **changes):
-        base = {"path": str(model), "name": "shared"}
-        experiment, cells = make_experiment((rank,), base_models__policy_0=base, **changes)
+        base = {"base_models__policy_0": {"path": str(model), "name": "shared"}}
+        experiment, cells = make_experiment((rank,), **base | changes)
         number = len(list(tmp_path.glob("trial_*")))
         return create_trial(experiment, cells[0], tmp_path / f"trial_{number}", "a trial")
 
@@ -133,6 +136,17 @@ def test_other_settings_need_an_engine_of_their_own(start, keeper, engine_of):
     assert "it needs other settings: max_model_len" in log and KEPT not in log
 
 
+def test_another_model_is_not_fetched_while_the_next_trial_waits(start, keeper, engine_of, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    first = start()
+    second = start(base_models__policy_0={"path": "nobody/no-such-model", "name": "shared"})
+    with closing(engine_of(first)) as engine:
+        engine.wait_ready()
+    keeper.prepare(second, StopRequest())
+    assert "it needs other settings: model_folder" in (second.folder / "engine.log").read_text()
+    assert "fetching" not in (first.folder / "engine.log").read_text()
+
+
 def test_an_engine_with_requests_left_is_not_kept(start, keeper, engine_of):
     first, second = start(), start()
     with closing(engine_of(first)) as engine:
@@ -183,20 +197,89 @@ def test_a_worker_with_other_settings_is_refused(start, keeper, tmp_path, monkey
     trial, other = start(), start(training__max_response_length=24)
     monkeypatch.setenv(ENGINE_HOST, keeper.prepare(trial, StopRequest())[ENGINE_HOST])
     engine = EngineProcess(settings_of(other), tmp_path / "engine.log", lambda: None)
-    with closing(engine), pytest.raises(RolloutError, match="that of another trial"):
+    with (
+        closing(engine),
+        pytest.raises(RolloutError, match="of another trial; other settings were asked for: max_model_len"),
+    ):
         engine.wait_ready()
 
 
+def test_who_does_not_know_the_token_is_not_listened_to(start, keeper, tmp_path, monkeypatch):
+    trial = start()
+
+    class Harmful:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "harm",)
+
+    monkeypatch.setenv(ENGINE_HOST, keeper.prepare(trial, StopRequest())[ENGINE_HOST])
+    for token in ("", "f" * len(keeper._host.token)):
+        stranger = socket.socket(socket.AF_UNIX)
+        with stranger, stranger.makefile("rb") as answers:
+            stranger.connect(keeper._host.path)
+            with suppress(ConnectionError):
+                stranger.sendall(token.encode() + pickle.dumps(Harmful()))
+                assert answers.read() == b""
+    engine = EngineProcess(settings_of(trial), trial.folder / "engine.log", lambda: None)
+    with closing(engine):
+        engine.wait_ready()
+        assert len(generate(engine, ask(0))) == 1
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_call_leaves_the_engine_whole(start, keeper):
+    first, second = start(), start()
+    worker = Host(keeper.prepare(first, StopRequest())[ENGINE_HOST])
+    call = pickle.dumps(("submit", (list(enumerate(ask(0))),)))
+    worker.calls.write(pickle.dumps(settings_of(first)) + call[:-10])
+    worker.calls.flush()
+    worker.end()
+    process = process_of(keeper)
+    keeper.prepare(second, StopRequest())
+    assert process_of(keeper) == process
+    assert KEPT in (second.folder / "engine.log").read_text()
+    assert "Traceback" not in (first.folder / "engine.log").read_text()
+
+
+def test_an_engine_whose_worker_never_came_ends_by_itself(start, keeper):
+    trial = start()
+    keeper.prepare(trial, StopRequest())
+    process = process_of(keeper)
+    keeper._host._owner.close()
+    assert ended(process)
+    assert (trial.folder / "engine.log").read_text() == "closed\n"
+
+
 def test_only_this_user_can_reach_the_engine(start, keeper):
-    folder = Path(keeper.prepare(start(), StopRequest())[ENGINE_HOST]).parent
+    keeper.prepare(start(), StopRequest())
+    folder = Path(keeper._host.path).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     process = process_of(keeper)
     keeper.end()
     assert ended(process) and not folder.exists()
 
 
-def test_processes_of_a_trial_start_their_own(start, keeper):
-    assert keeper.prepare(start(launch__num_processes=2), StopRequest()) == {}
+def test_processes_of_a_trial_start_their_own(start, keeper, engine_of):
+    first, second = start(), start(launch__num_processes=2)
+    with closing(engine_of(first)) as engine:
+        engine.wait_ready()
+    process = process_of(keeper)
+    assert keeper.prepare(second, StopRequest()) == {}
+    assert ended(process)
+    assert not (second.folder / "engine.log").exists()
+
+
+def test_after_a_stop_no_engine_is_started(start, keeper, monkeypatch):
+    keeper.prepare(start(), StopRequest())
+    process, stop, second = process_of(keeper), StopRequest(), start()
+
+    def refuses(*_):
+        stop.request(signal.SIGINT)
+        return "it did not answer"
+
+    monkeypatch.setattr(keeper._host, "refuses", refuses)
+    assert keeper.prepare(second, stop) == {}
+    assert ended(process) and keeper._host is None
+    assert not (second.folder / "engine.log").exists()
 
 
 def test_a_socket_that_cannot_be_made_is_a_launcher_error(start, keeper, tmp_path, monkeypatch):
@@ -205,6 +288,40 @@ def test_a_socket_that_cannot_be_made_is_a_launcher_error(start, keeper, tmp_pat
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with pytest.raises(LauncherError, match="path"):
         keeper.prepare(start(), StopRequest())
+
+
+def test_an_engine_that_cannot_be_started_leaves_nothing(start, keeper, monkeypatch):
+    made, make = [], tempfile.TemporaryDirectory
+    monkeypatch.setattr("tempfile.TemporaryDirectory", lambda **how: made.append(make(**how)) or made[-1])
+    trial = start()
+    (trial.folder / "engine.log").mkdir()
+    with pytest.raises(LauncherError, match="cannot be started") as error:
+        keeper.prepare(trial, StopRequest())
+    assert not error.value.help
+    assert not Path(made[0].name).exists()
+
+
+def test_an_engine_that_does_not_end_costs_no_result(start, worker, keeper, monkeypatch, caplog):
+    trial, folders = start(), []
+
+    class Stubborn(SilentView):
+        def begin(self, trial):
+            group = keeper._host._group
+            end = group.end
+
+            def end_and_complain():
+                end()
+                raise LauncherError("processes of group 7 cannot be killed")
+
+            monkeypatch.setattr(group, "end", end_and_complain)
+            folders.append(Path(keeper._host.path).parent)
+
+    result = run_trial(
+        trial, Stubborn(), StopRequest(), engine=keeper, argv=worker("sys.exit(3)", trial.folder)
+    )
+    assert result.status == "failed"
+    assert "the engine did not end: processes of group 7 cannot be killed" in caplog.text
+    assert not folders[0].exists()
 
 
 @pytest.mark.parametrize(("status", "kept"), [(0, True), (3, False)])
@@ -233,7 +350,7 @@ from pettingllms.sweep.stopping import StopRequest
 engine_keeper.HOST = "stub_host"
 keeper = engine_keeper.EngineKeeper()
 keeper.prepare(pickle.load(sys.stdin.buffer), StopRequest())
-print(keeper._host._group._leader.pid, keeper._host.address, flush=True)
+print(keeper._host._group._leader.pid, keeper._host.path, flush=True)
 time.sleep(600)
 """
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import PLAIN, ragged_groups, scored
 
-from pettingllms.training.batching import build_batch, micro_batches, packs, rows
+from pettingllms.training.batching import KEYS_PER_TOKEN, build_batch, micro_batches, packs, rows
 
 CPU = torch.device("cpu")
 COLD = replace(PLAIN, temperature=0.5)
@@ -55,10 +56,12 @@ def test_micro_batches_hold_every_sample_once_within_the_limits(budget, sequence
     for batch in batches:
         assert len({row.sampling for row in batch}) == 1
         count = sum(len(row.samples) for row in batch)
+        keys = sum(row.keys for row in batch)
         lengths = [row.length for row in batch]
         tokens = sum(lengths) if packed else len(batch) * max(lengths)
         assert sequences is None or count <= sequences
         assert budget is None or tokens <= budget or count == 1
+        assert budget is None or keys <= KEYS_PER_TOKEN * budget or count == 1
         for row in batch:
             assert row.samples == tuple(samples[index] for index in row.indexes)
     if budget is None and sequences is None:
@@ -68,21 +71,25 @@ def test_micro_batches_hold_every_sample_once_within_the_limits(budget, sequence
 def test_a_row_is_cut_no_finer_than_its_limits_ask():
     # Prompt 4; responses bring 2 tokens each: 3 of them make 10.
     [row] = rows([scored([1] * 4, [2, 3, 4]) for _ in range(7)], range(7), shared=True)
-    cut = [part.indexes for batch in micro_batches([row], token_budget=10, sequences=None) for part in batch]
+    cut = [
+        part.indexes
+        for batch in micro_batches([row], token_budget=10, sequences=None, packed=True)
+        for part in batch
+    ]
     assert sorted(cut) == [(0, 1, 2), (3, 4, 5), (6,)]
-    [whole] = micro_batches([row], token_budget=18, sequences=7)
+    [whole] = micro_batches([row], token_budget=18, sequences=7, packed=True)
     assert whole == [row]
-    alone = list(micro_batches([row], token_budget=1, sequences=None))
+    alone = list(micro_batches([row], token_budget=1, sequences=None, packed=True))
     assert [part.indexes for [part] in alone] == [(n,) for n in range(7)]
 
 
 def test_micro_batches_of_no_rows_are_none():
-    assert list(micro_batches([], token_budget=8, sequences=None)) == []
+    assert list(micro_batches([], token_budget=8, sequences=None, packed=True)) == []
 
 
 def test_a_shared_row_in_numbers():
     samples = [scored([1, 2], [3, 4, 5], 0.5, [-1, -2, -3]), scored([1, 2], [6], -1.0, [math.nan])]
-    batch = build_batch(rows(samples, [1, 0], shared=True), CPU)
+    batch = build_batch(rows(samples, [1, 0], shared=True), CPU, packed=True)
     # Responses in the order asked for: [6] has no token to put in, [3, 4, 5] puts in 3 and 4.
     assert batch.input_BT.tolist() == [[1, 2, 3, 4]]
     assert batch.position_BT.tolist() == [[0, 1, 2, 3]]
@@ -97,13 +104,13 @@ def test_a_shared_row_in_numbers():
 
 def test_rows_are_packed_one_behind_the_other():
     samples = [scored([1, 2], [3, 4]), scored([1, 2], [5, 6, 7]), scored([8], [9, 9]), scored([1, 2], [3])]
-    batch = build_batch(rows(samples, range(4), shared=True), CPU)
+    batch = build_batch(rows(samples, range(4), shared=True), CPU, packed=True)
     # Prompt at 0 and 1, first response at 2, second at 3 and 4, third without a token to put in; then 8, 9.
     assert batch.input_BT.tolist() == [[1, 2, 3, 5, 6, 8, 9]]
     assert batch.position_BT.tolist() == [[0, 1, 2, 2, 3, 0, 1]]
     assert batch.scored_N.tolist() == [1, 2, 1, 3, 4, 1, 5, 6]
     assert batch.samples == (0, 1, 3, 2)
-    alone = build_batch(rows(samples, range(4), shared=False), CPU)
+    alone = build_batch(rows(samples, range(4), shared=False), CPU, packed=True)
     assert alone.input_BT.tolist() == [[1, 2, 3, 1, 2, 5, 6, 8, 9, 1, 2]]
     assert alone.scored_N.tolist() == [1, 2, 4, 5, 6, 7, 8, 10]
 
@@ -125,7 +132,7 @@ def test_padded_rows_have_one_response_each():
 @pytest.mark.parametrize("logprobs", [[-1.0], [-1.0, -1.0, -1.0]])
 def test_a_sample_needs_one_log_probability_for_each_token(logprobs):
     with pytest.raises(ValueError, match="zip"):
-        build_batch(rows([scored([1], [2, 3], logprobs=logprobs)], [0], shared=True), CPU)
+        build_batch(rows([scored([1], [2, 3], logprobs=logprobs)], [0], shared=True), CPU, packed=True)
 
 
 @given(layout=st.sampled_from(["shared", "packed", "padded"]), budget=st.integers(1, 200))
@@ -147,16 +154,31 @@ def test_the_tensors_hold_what_was_sampled_and_nothing_else(layout, budget):
         assert before == wanted
 
 
-class Architecture:
-    def __init__(self, model_type, layer_types=None, sliding_window=None):
-        self.model_type, self.layer_types, self.sliding_window = model_type, layer_types, sliding_window
+def model_of(model_type, layer_types=None, sliding_window=None, module="transformers.models.some"):
+    """Something like a transformers model with these settings, of a class of `module`."""
+    settings = SimpleNamespace(model_type=model_type, layer_types=layer_types, sliding_window=sliding_window)
+    return type("Model", (), {"__module__": module, "config": settings})()
 
 
 def test_only_layers_without_a_window_take_packed_rows():
-    assert packs(Architecture("llama"))
-    assert packs(Architecture("qwen3", ["full_attention"] * 2))
-    assert not packs(Architecture("qwen3", ["full_attention", "sliding_attention"]))
+    assert packs(model_of("llama"))
+    assert packs(model_of("qwen3", ["full_attention"] * 2))
+    assert not packs(model_of("qwen3", ["full_attention", "sliding_attention"]))
     # A window that no layer has; without `layer_types` every layer has it.
-    assert packs(Architecture("qwen2", ["full_attention"] * 2, sliding_window=8))
-    assert not packs(Architecture("mistral", sliding_window=8))
-    assert not packs(Architecture("mamba"))
+    assert packs(model_of("qwen2", ["full_attention"] * 2, sliding_window=8))
+    assert not packs(model_of("mistral", sliding_window=8))
+    assert not packs(model_of("mamba"))
+
+
+def test_code_that_came_with_a_model_does_not_take_packed_rows():
+    assert not packs(model_of("llama", module="transformers_modules.somebody.modeling_llama"))
+
+
+def test_a_row_is_cut_where_attention_would_gather_too_many_keys():
+    # Prompt 40, 16 responses of one token each: 40 tokens go in, and no branch has any.
+    [row] = rows([scored([1] * 40, [2, 3]) for _ in range(16)], range(16), shared=True)
+    assert (row.length, row.keys) == (40 + 16, 56 + 16 * 40)
+    assert list(micro_batches([row], token_budget=87, sequences=None, packed=True)) == [[row]]
+    # 8 x 60 = 480 keys hold 40 + 10 + 10 * 40 = 450 of ten responses, but not 491 of eleven.
+    cut = micro_batches([row], token_budget=60, sequences=None, packed=True)
+    assert sorted(len(part.samples) for batch in cut for part in batch) == [6, 10]

@@ -39,7 +39,7 @@ def policies_of(folder, /, names=("a.b", "b"), **settings):
 @pytest.fixture
 def batch():
     samples = [member for group in ragged_groups(3) for member in group.members]
-    return build_batch(rows(samples, range(len(samples)), shared=True), CPU)
+    return build_batch(rows(samples, range(len(samples)), shared=True), CPU, packed=True)
 
 
 @pytest.fixture
@@ -97,7 +97,9 @@ def test_the_optimizer_has_the_numbers_of_the_plan(tiny_model):
 def test_scores_follow_the_sampling_of_the_batch(tiny_model):
     policies = policies_of(tiny_model)
     for sampling in (replace(PLAIN, temperature=0.5), replace(PLAIN, top_k=3)):
-        one = build_batch(rows([scored([5, 6], [7, 8], sampling=sampling)], [0], shared=True), CPU)
+        one = build_batch(
+            rows([scored([5, 6], [7, 8], sampling=sampling)], [0], shared=True), CPU, packed=True
+        )
         found, entropies = policies.score("b", one, entropy=True)
         logits = policies._scored_hidden(one) @ policies._model.base_model.model.lm_head.weight.T
         if sampling.top_k == 3:

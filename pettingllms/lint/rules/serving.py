@@ -114,6 +114,30 @@ def _value(model: ModelConfig, path: tuple[str, ...]) -> Any:
 
 
 @rule(
+    "PLM326",
+    "async-on-the-cpu",
+    Severity.WARNING,
+    reads=["training.device", f"{ROLLOUT}.mode", f"{ROLLOUT}.name", *USED],
+)
+def async_on_the_cpu(context: Context) -> Iterator[Finding]:
+    """`rollout.mode` is set to `async` on the CPU, where two runs of one experiment then give other numbers.
+
+    Requests then go to the engine as they come, and what is computed together depends on who is ready first.
+    Where `mode` is not set, it is `sync` on the CPU, and runs give the same numbers again. Files of verl
+    often say `async`. The replies of the `scripted` engine are the same in both modes, and policies that no
+    agent uses do not count.
+    """
+    if context.config.training.device != "cpu":
+        return
+    for policy in used_policies(context.config):
+        rollout = policy.ours.rollout
+        if rollout.mode == "async" and rollout.name != "scripted":
+            for where in policy.rollout("mode"):
+                message = 'mode = "async" with device = "cpu": numbers differ from run to run'
+                yield Finding(where, message, "remove it: the default on the CPU gives equal numbers")
+
+
+@rule(
     "PLM309",
     "several-base-models",
     Severity.WARNING,

@@ -7,8 +7,8 @@ sides have an engine process of the same settings (embedded model, merged weight
 both forget their prefixes before each run. Two agents share one policy; tree mode, K = 8, 8 tasks, at most 32
 new tokens, in phases, as on the CPU by default: two turns, and a single turn.
 
-Left out: the environments' own work, which is close to nothing here. `outside the engine`: the share of the
-loop's time in which the engine has nothing to do.
+Left out: the environments' own work, which is close to nothing here. `outside the engine`: the share of its
+time in which the loop does not wait for the engine; what the pipe to it takes is not in there.
 """
 
 import pickle
@@ -154,7 +154,7 @@ def compare(figure, turns, limit, loop, bare, options):
     loop.outside.clear()
     measure(
         figure,
-        "tokens/s of the whole loop / of bare LLM.generate with the same prompts and seeds",
+        f"tokens/s of the whole loop / of bare LLM.generate with the same prompts and seeds, turns: {turns}",
         Side("loop", loop.run),
         Side("bare generate", replay),
         unit="tokens/s",

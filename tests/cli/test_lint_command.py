@@ -512,8 +512,14 @@ def test_an_interrupt_ends_all_processes(work):
     while len(children := listed.read_text().split()) < 2:
         assert process.poll() is None and time.monotonic() < limit
         time.sleep(0.01)
-    # Python drops an interrupt that comes within its own work around a fork.
-    time.sleep(0.2)
+    # Python drops an interrupt that comes within its own work around a fork: when the parent waits for its
+    # children, that work is done.
+    state = Path(f"/proc/{process.pid}/stat")
+    asleep = 0
+    while asleep < 20:
+        asleep += state.read_text().rpartition(")")[2].split()[0] == "S"
+        assert process.poll() is None and time.monotonic() < limit
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=60)
     assert (process.returncode, out, said) == (130, "", "")

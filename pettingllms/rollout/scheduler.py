@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 WAIT_SECONDS = 0.2
 """The longest time without a heartbeat while jobs run."""
-COLLECT_AFTER = 50_000
-"""New objects after which Python looks for cyclic garbage during a play."""
+COLLECT_AFTER = 2_000_000
+"""New objects after which Python looks for cyclic garbage during a play: some 200 MB of small ones."""
 
 
 def play_scripts(

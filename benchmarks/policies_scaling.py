@@ -165,7 +165,7 @@ class Steps:
         rollout = Rollout(
             team(list(self._plans)),
             self._engine,
-            ChatTokenizer(self._model, False),
+            dict.fromkeys(self._plans, ChatTokenizer(self._model, False)),
             lambda task: Talk(task, None),
             THREADS,
             phases=True,

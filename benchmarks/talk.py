@@ -88,7 +88,13 @@ def rollout(engine, tokenizer, *, turns, workers, phases, agents=1, sampling=FEW
         for name in names
     ]
     return Rollout(
-        Team(tuple(order), turns), engine, tokenizer, lambda task: Talk(task, None), workers, phases, False
+        Team(tuple(order), turns),
+        engine,
+        {"shared": tokenizer},
+        lambda task: Talk(task, None),
+        workers,
+        phases,
+        False,
     )
 
 

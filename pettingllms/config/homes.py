@@ -12,6 +12,7 @@ from typing import TypeVar
 from pettingllms.config.agents import AgentConfig
 from pettingllms.config.experiment import ExperimentConfig, Specialization
 from pettingllms.config.ppo import ActorConfig, AlgorithmConfig, ModelConfig, RolloutConfig
+from pettingllms.config.turns import turns_of
 from pettingllms.process import usable_cores
 from pettingllms.types import TokenSampling
 
@@ -36,7 +37,8 @@ class PolicyPlan:
     max_response_length: int
     model_dtype: str
     phases: bool
-    lora_serving: str
+    serving: str
+    engine: tuple[str, ...]
     engine_dtype: str
     token_budget: int
     gradient_checkpointing: bool
@@ -100,6 +102,11 @@ def plan_policies(config: ExperimentConfig) -> dict[str, PolicyPlan]:
     return plans
 
 
+def model_path(path: str, model: ModelConfig) -> str:
+    """Where a policy starts from, whose base model says `path` and whose entry in `models` is `model`."""
+    return first_set(model.ppo_trainer_config.actor_rollout_ref.model.path, model.path, path)
+
+
 def specialization(config: ExperimentConfig, model: ModelConfig) -> Specialization:
     """What a policy trains whose entry in `models` is `model`."""
     return first_set(model.ppo_trainer_config.actor_rollout_ref.model.specialization, config.specialization)
@@ -121,10 +128,36 @@ def sequence_lengths(config: ExperimentConfig, model: ModelConfig) -> tuple[int,
     )
 
 
-def lora_serving(config: ExperimentConfig, model: ModelConfig) -> str:
-    """How the adapter of a policy is served: `adapter` or `merged`."""
+def serving(config: ExperimentConfig, model: ModelConfig) -> str:
+    """How a policy is served: as an `adapter` beside others, or `merged`: the engine's weights are its own.
+
+    Full weights can only be the latter.
+    """
+    if specialization(config, model) == "full":
+        return "merged"
     said = model.ppo_trainer_config.actor_rollout_ref.rollout.lora_serving
     return said if said != "auto" else ("adapter" if config.training.device == "cuda" else "merged")
+
+
+def engine_of(config: ExperimentConfig, name: str, path: str, model: ModelConfig) -> tuple[str, ...]:
+    """What tells the engine of a policy from others: policies of equal value share one.
+
+    They share it where they start from one base model and are served alike: adapters side by side, or one
+    policy's weights after the other. Full policies have an engine each where there is a GPU for each of
+    them to have: taking turns costs a reload of all weights at every turn.
+    """
+    alone = specialization(config, model) == "full" and gpus_per_node(config) > 1
+    return (path, serving(config, model), *((name,) if alone else ()))
+
+
+def engine_groups(config: ExperimentConfig, plans: dict[str, PolicyPlan]) -> list[list[PolicyPlan]]:
+    """The policies that agents use, those of one engine together; others need none."""
+    used = {agent.policy_name for agent in config.agent_policy_configs.agent_configs.values()}
+    found: dict[tuple[str, ...], list[PolicyPlan]] = {}
+    for plan in plans.values():
+        if plan.name in used:
+            found.setdefault(plan.engine, []).append(plan)
+    return list(found.values())
 
 
 def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) -> PolicyPlan:
@@ -135,10 +168,11 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         ppo.actor_rollout_ref.actor,
     )
     cuda = training.device == "cuda"
+    own_path = model_path(path, model)
     prompt, response = sequence_lengths(config, model)
     return PolicyPlan(
         name=name,
-        path=first_set(weights.path, model.path, path),
+        path=own_path,
         specialization=specialization(config, model),
         lora_rank=lora_rank(config, model),
         lora_alpha=first_set(weights.lora_alpha, training.lora_alpha, config.lora_alpha),
@@ -147,11 +181,10 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         max_prompt_length=prompt,
         max_response_length=response,
         model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
-        phases=first_set(
-            rollout.mode, "async" if cuda and lora_serving(config, model) == "adapter" else "sync"
-        )
+        phases=first_set(rollout.mode, "async" if cuda and serving(config, model) == "adapter" else "sync")
         == "sync",
-        lora_serving=lora_serving(config, model),
+        serving=serving(config, model),
+        engine=engine_of(config, name, own_path, model),
         engine_dtype=rollout.dtype if rollout.dtype != "auto" else ("bfloat16" if cuda else "float32"),
         token_budget=first_set(actor.ppo_max_token_len_per_gpu, 8192 if cuda else 512),
         gradient_checkpointing=first_set(weights.enable_gradient_checkpointing, cuda),
@@ -162,7 +195,7 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         loss_scale=first_set(actor.loss_scale_factor, response),
         schedule_steps=actor.optim.total_training_steps
         if actor.optim.total_training_steps > 0
-        else training.total_training_steps,
+        else turns_of(config, name),
         filter_method=ppo.filter_method,
         filter_ratio=ppo.filter_ratio,
         rollout=rollout,

@@ -59,7 +59,8 @@ class OptimConfig(ConfigModel):
     num_cycles: float = Field(0.5, gt=0)
     """Of a cosine schedule: waves; 0.5 falls once from `lr` to the lowest."""
     total_training_steps: int = -1
-    """Length of the schedule in steps; -1 is `training.total_training_steps`."""
+    """Length of the schedule in steps; -1 is all steps of the run that update the policy, which are
+    `training.total_training_steps` unless policies take turns."""
 
 
 class PrecisionConfig(ConfigModel):

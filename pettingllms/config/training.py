@@ -44,6 +44,9 @@ class TrainingConfig(ConfigModel):
     resample_freq: int = Field(1, ge=1)
     """Steps for which one batch of tasks is played before a new one is drawn; an epoch begins with a new
     one in any case."""
+    alternate_every: int | None = Field(None, ge=1)
+    """Steps for which one policy is updated before the next is: policies take turns, in the order of
+    `base_models`, and those that wait keep their weights. Default: every step updates all."""
     epoch_size: int | None = Field(None, ge=1)
     """Steps per epoch: at its end the training tasks are reshuffled. Default: one pass over the tasks."""
     max_prompt_length: int = Field(4096, ge=1)

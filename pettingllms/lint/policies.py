@@ -9,7 +9,7 @@ from typing import Literal
 from pettingllms.compose.tree import get
 from pettingllms.config.agents import BaseModelConfig
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import model_key
+from pettingllms.config.homes import engine_of, model_key, model_path, specialization
 from pettingllms.config.ppo import ActorRolloutRefConfig, ModelConfig
 from pettingllms.documents.source import KeyPath
 from pettingllms.lint.rule import Context
@@ -22,7 +22,12 @@ NAMES = ("base_models.*.name", "models.*.name")
 """What it takes to know the policies."""
 USED = (*NAMES, "agent_policy_configs.agent_configs.*.policy_name")
 """What it takes to know the policies of agents."""
-ENGINES = ("specialization", "base_models.*.path", *USED)
+SPECIALIZATION = ("specialization", f"{OURS}.model.specialization")
+"""What it takes to know what a policy trains."""
+ENGINES = (
+    *("base_models.*.path", "models.*.path", f"{OURS}.model.path", *SPECIALIZATION),
+    *("training.device", "resource.n_gpus_per_node", f"{OURS}.rollout.lora_serving", *USED),
+)
 """What it takes to know which policies share an engine."""
 LENGTHS = (
     *("training.max_prompt_length", f"{TRAINER}.data.max_prompt_length", f"{OURS}.rollout.prompt_length"),
@@ -72,6 +77,11 @@ def policies(config: ExperimentConfig) -> list[Policy]:
     return list(found.values())
 
 
+def trains(config: ExperimentConfig, policy: Policy) -> str:
+    """What the policy trains: `lora` or `full`; `prompt` where its weights stay as they are."""
+    return specialization(config, policy.model)
+
+
 def used_policies(config: ExperimentConfig) -> list[Policy]:
     """The policies that agents name."""
     used = {agent.policy_name for agent in config.agent_policy_configs.agent_configs.values()}
@@ -81,13 +91,12 @@ def used_policies(config: ExperimentConfig) -> list[Policy]:
 def engines(config: ExperimentConfig) -> list[list[Policy]]:
     """The used policies, those of one engine together.
 
-    Adapters of one base model share an engine, and so does everything whose weights are frozen; full
-    weights need an engine for each policy.
+    Which share one is decided in `config.homes.engine_of`.
     """
-    found: dict[str, list[Policy]] = {}
+    found: dict[tuple[str, ...], list[Policy]] = {}
     for policy in used_policies(config):
-        keys = {"prompt": "", "lora": policy.base.path, "full": policy.name}
-        found.setdefault(keys[config.specialization], []).append(policy)
+        path = model_path(policy.base.path, policy.model)
+        found.setdefault(engine_of(config, policy.name, path, policy.model), []).append(policy)
     return list(found.values())
 
 

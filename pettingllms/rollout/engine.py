@@ -16,7 +16,8 @@ from pettingllms.types import Completion, Request
 class EngineSettings:
     """Everything an engine is built from; plain values, sent to its process.
 
-    `serving`: `adapter` or `merged`. `max_model_len`: prompt + response, tokens. `max_lora_rank`: the
+    `serving`: `adapter`, or `merged`, where the engine's weights are those of one policy at a time.
+    `policies`: those that it serves. `max_model_len`: prompt + response, tokens. `max_lora_rank`: the
     largest rank to serve. `max_num_batched_tokens`, `enable_chunked_prefill`: None leaves the choice to
     the engine. `enforce_eager`: no CUDA graphs. `may_sleep`: the device is shared with the trainer.
     `replies`: what the scripted engine answers.
@@ -61,10 +62,17 @@ class Engine(Protocol):
         """
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
-        """Take the adapter in `folder` (PEFT format) as `version` of `policy`; nothing may be pending.
+        """Take the weights in `folder` as `version` of `policy`; nothing may be pending.
 
+        `folder`: a LoRA adapter in PEFT's format, or under merged serving a whole model in Hugging Face's.
         Everything cached under older weights of any policy is dropped. A policy that was never
         loaded is the base model, version 0.
+        """
+
+    def forget_prompts(self) -> None:
+        """Drop what is cached of prompts, so that the next answers do not depend on those before.
+
+        Nothing may be pending.
         """
 
     def sleep(self) -> None:
@@ -76,8 +84,8 @@ class Engine(Protocol):
     def restore(self) -> None:
         """Be as after the start, for the next run; nothing may be pending.
 
-        Every adapter, version and cached state is forgotten. Raises RolloutError when the weights are then
-        not those of the start, by their fingerprint; the engine must not be used any more.
+        Every policy's weights, version and cached state is forgotten. Raises RolloutError when the engine's
+        weights are then not those of the start, by their fingerprint; it must not be used any more.
         """
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pettingllms.config.homes import plan_policies
+from pettingllms.config.homes import engine_groups, plan_policies
 from pettingllms.config.trial_file import read_trial
 from pettingllms.hiding import guard_output
 from pettingllms.models.folders import local_folder
@@ -109,10 +109,10 @@ def _cannot_restore(engine: Engine) -> str:
 
 
 def _configured(folder: Path) -> EngineSettings:
-    """The engine of the trial in `folder`; its model is named as it is configured."""
+    """The engine of the trial in `folder`, which has one; its model is named as it is configured."""
     config = read_trial(folder / "trial.toml")
-    plans = plan_policies(config)
-    return engine_settings(config, plans, Path(next(iter(plans.values())).path))
+    (asked,) = engine_groups(config, plan_policies(config))
+    return engine_settings(config, asked, Path(asked[0].path))
 
 
 def _found(configured: EngineSettings) -> EngineSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,11 @@ from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set
 from pettingllms.rollout.engine import EngineSettings
 
 
-def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], model: Path) -> EngineSettings:
-    """The engine of all `plans`; they share a base model, so one engine serves them.
+def engine_settings(config: ExperimentConfig, asked: Sequence[PolicyPlan], model: Path) -> EngineSettings:
+    """The engine that serves the policies `asked`, a group of `config.homes.engine_groups`; they agree.
 
-    What it is told is what the policies of agents say: they agree, and those that no agent uses do not count.
+    `model`: the folder of the base model that they start from.
     """
-    used = {agent.policy_name for agent in config.agent_policy_configs.agent_configs.values()}
-    asked = [plan for name, plan in plans.items() if name in used]
     first = asked[0]
     rollout = first.rollout
     return EngineSettings(
@@ -25,8 +24,8 @@ def engine_settings(config: ExperimentConfig, plans: dict[str, PolicyPlan], mode
         model_folder=model,
         device=config.training.device,
         dtype=first.engine_dtype,
-        serving=first.lora_serving,
-        policies=tuple(plans),
+        serving=first.serving,
+        policies=tuple(plan.name for plan in asked),
         max_lora_rank=first_set(rollout.max_lora_rank, max(plan.lora_rank for plan in asked)),
         max_model_len=first_set(
             rollout.max_model_len, max(plan.max_prompt_length + plan.max_response_length for plan in asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,16 +28,20 @@ def set_up(make_env: Callable[[Task], Env], task: Task) -> Script[Env | None]:
 
 
 def play_episode(
-    team: Team, tokenizer: Tokenizer, seat: Seat, env: Env | None, on_turn: Callable[[int], None]
+    team: Team,
+    tokenizers: Mapping[str, Tokenizer],
+    seat: Seat,
+    env: Env | None,
+    on_turn: Callable[[int], None],
 ) -> Script[Episode]:
     """Play `seat.task` from the state `env` on; `on_turn` is told how many turns are behind it.
 
-    The prompts of turns that are together show the same state. Their requests are made at once; then agent
-    by agent the candidates are tried on copies of the state in which the agents before it left it.
-    Without an environment, where an agent cannot be shown it, and where all candidates of a turn fail, the
-    episode ends as FAILED and keeps its turns.
+    `tokenizers`: by policy. The prompts of turns that are together show the same state. Their requests are
+    made at once; then agent by agent the candidates are tried on copies of the state in which the agents
+    before it left it. Without an environment, where an agent cannot be shown it, and where all candidates
+    of a turn fail, the episode ends as FAILED and keeps its turns.
     """
-    play = _Play(team, tokenizer, seat)
+    play = _Play(team, tokenizers, seat)
     if env is None:
         play.fail(actions=1)
     for moves in team.moves():
@@ -65,7 +69,7 @@ class _Play:
     """An episode under way. `success`: of the present state; None until an action led to it."""
 
     team: Team
-    tokenizer: Tokenizer
+    tokenizers: Mapping[str, Tokenizer]
     seat: Seat
     success: bool | None = None
     stop: StopReason | None = None
@@ -78,9 +82,9 @@ class _Play:
         completions = yield from generate([request for prompt in prompts for request in prompt.requests])
         solved, begin = False, 0
         for prompt in prompts:
-            own = completions[begin : begin + len(prompt.requests)]
+            own, policy = completions[begin : begin + len(prompt.requests)], prompt.move.member.policy
             begin += len(own)
-            turn, attempt = yield from take_turn(self.tokenizer, self.seat, prompt, env, own)
+            turn, attempt = yield from take_turn(self.tokenizers[policy], self.seat, prompt, env, own)
             self.turns.append(turn)
             reasons = [sample.masked for sample in turn.samples]
             self.counts["failed_generations"] += reasons.count("generation_failed")
@@ -122,7 +126,7 @@ class _Play:
             if not view:
                 self.counts["skipped_turns"] += 1
                 continue
-            ids, cut = fit_prompt(self.tokenizer, view, move.member.prompt_limit)
+            ids, cut = fit_prompt(self.tokenizers[move.member.policy], view, move.member.prompt_limit)
             self.counts["cut_prompts"] += cut
             prompts.append(prompt_of(self.seat, move, ids))
         return prompts

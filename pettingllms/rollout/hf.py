@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor
 
 from pettingllms.errors import RolloutError
 from pettingllms.models.tokenizer import ChatTokenizer
-from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.fingerprint import fingerprint, require_restored
+from pettingllms.rollout.loaded import Loaded, LoadedWeights
 from pettingllms.rollout.merged import MergedWeights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
@@ -23,8 +23,8 @@ from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 class HfEngine:
     """transformers' `generate` behind the engine protocol, one batch at a time, each of one policy.
 
-    `adapter`: PEFT applies the policy's adapter. `merged`: the model takes over the policy's merged
-    weights, made anew from those on the disk, so that no rounding adds up from update to update.
+    `adapter`: PEFT applies the policy's adapter. `merged`: the model takes over the policy's weights, its own
+    or merged ones, made anew from those on the disk, so that no rounding adds up from update to update.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -39,13 +39,13 @@ class HfEngine:
         # Sampling is our own: nothing that the model's folder says about it may join in.
         self._model.generation_config = GenerationConfig()
         self._model.eval().to(settings.device)
-        self._adapters = Adapters(settings.model_folder, None)
+        self._loaded = LoadedWeights(settings.model_folder, settings.serving, None)
         self._peft: Any = None
         self._held: dict[str, Loaded] = {}
         self._weights = MergedWeights(settings.model_folder)
         self._merged: Loaded | None = None
         self._at_start: str | None = None
-        """Fingerprint of the model before the first adapter."""
+        """Fingerprint of the model before other weights came in."""
         self._pending: list[tuple[int, Request]] = []
         self._refused: list[tuple[int, Completion]] = []
 
@@ -53,7 +53,7 @@ class HfEngine:
         """Remember the requests, and which of them cannot be answered."""
         for number, request in requests:
             if why := self._refusal(request):
-                version = self._adapters.version(request.policy)
+                version = self._loaded.version(request.policy)
                 self._refused.append((number, Completion((), (), FinishReason.FAILED, version, why)))
             else:
                 self._pending.append((number, request))
@@ -68,13 +68,17 @@ class HfEngine:
         rows = self._generate(policy, [request for _, request in batch])
         taken = {number for number, _ in batch}
         self._pending = [one for one in self._pending if one[0] not in taken]
-        version = self._adapters.version(policy)
+        version = self._loaded.version(policy)
         return [(number, row.completion(version)) for (number, _), row in zip(batch, rows, strict=True)]
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
         """Take a new version; it is put to use when the policy is asked for next."""
         self._expect_idle("take new weights")
-        self._adapters.load(policy, version, folder)
+        self._loaded.load(policy, version, folder)
+
+    def forget_prompts(self) -> None:
+        """Nothing is cached from one batch to the next."""
+        self._expect_idle("forget its prompts")
 
     def sleep(self) -> None:
         """Move the model to main memory, where its device is shared."""
@@ -90,7 +94,7 @@ class HfEngine:
     def restore(self) -> None:
         """Take the adapters out of the model, or the base weights into it, and compare it with the start."""
         self._expect_idle("be restored")
-        self._adapters.forget()
+        self._loaded.forget()
         self.wake()
         if self._peft is not None:
             self._model, self._peft = self._peft.unload(), None
@@ -147,7 +151,7 @@ class HfEngine:
 
     def _weights_of(self, policy: str) -> AbstractContextManager[Any]:
         """Inside it, the model has the newest weights of `policy`."""
-        adapter = self._adapters.newest.get(policy)
+        adapter = self._loaded.newest.get(policy)
         if adapter is not None and self._at_start is None:
             self._at_start = fingerprint(self._model)
         if self._settings.serving == "merged":

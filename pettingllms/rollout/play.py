@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -32,12 +32,12 @@ class Rollout:
 
     `workers`: threads in which agents and environments act. `phases`: runs shall be the same bit for bit, so
     that all wait for the slowest; `merged`: the engine serves one policy's weights at a time (see
-    `play_scripts`). `tokenizer` and `engine` are used in the caller's thread only.
+    `play_scripts`). `tokenizers`: by policy. They and `engine` are used in the caller's thread only.
     """
 
     team: Team
     engine: Engine
-    tokenizer: Tokenizer
+    tokenizers: Mapping[str, Tokenizer]
     make_env: Callable[[Task], Env]
     workers: int
     phases: bool
@@ -70,7 +70,7 @@ class Rollout:
 
         def episode(number: int, env: Env | None) -> Script[Episode]:
             on_turn = partial(progress.reached, number)
-            return play_episode(self.team, self.tokenizer, seats[number], env, on_turn)
+            return play_episode(self.team, self.tokenizers, seats[number], env, on_turn)
 
         def whole(number: int, task: Task) -> Script[Episode]:
             env = yield from set_up(self.make_env, task)

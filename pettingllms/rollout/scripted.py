@@ -39,10 +39,14 @@ class ScriptedEngine:
         return [(number, self._reply(request)) for number, request in now]
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
-        """Remember the version; `folder` must hold an adapter."""
-        if not (folder / "adapter_model.safetensors").is_file():
-            raise FileNotFoundError(folder / "adapter_model.safetensors")
+        """Remember the version; `folder` must hold weights."""
+        if not any(folder.glob("*.safetensors")):
+            raise FileNotFoundError(folder / "*.safetensors")
         self._versions[policy] = version
+
+    def forget_prompts(self) -> None:
+        """Nothing is cached."""
+        self._expect_idle("forget its prompts")
 
     def sleep(self) -> None:
         """Nothing to free."""
@@ -52,14 +56,15 @@ class ScriptedEngine:
 
     def restore(self) -> None:
         """Forget the versions."""
-        if self._pending:
-            raise RolloutError(
-                f"the engine cannot be restored while {len(self._pending)} requests are pending"
-            )
+        self._expect_idle("be restored")
         self._versions.clear()
 
     def close(self) -> None:
         """Nothing to free."""
+
+    def _expect_idle(self, purpose: str) -> None:
+        if self._pending:
+            raise RolloutError(f"the engine cannot {purpose} while {len(self._pending)} requests are pending")
 
     def _reply(self, request: Request) -> Completion:
         version, sampling = self._versions.get(request.policy, 0), request.sampling

@@ -10,9 +10,9 @@ from typing import Any
 
 from pettingllms.config.homes import LORA_RANKS
 from pettingllms.errors import RolloutError
-from pettingllms.rollout.adapters import Adapters, Loaded
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.fingerprint import fingerprint, require_restored
+from pettingllms.rollout.loaded import Loaded, LoadedWeights
 from pettingllms.rollout.merged import MergedWeights
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
@@ -22,14 +22,14 @@ CPU_BLOCK_SIZE = 32
 """Smallest cache block of the CPU attention: only whole blocks of a prompt are shared between candidates."""
 
 _HALF_SENT = object()
-"""Stands for weights that equal those of no adapter, nor of the base model."""
+"""Stands for weights that are those of no policy, nor of the base model."""
 
 
 class VllmEngine:
     """vLLM behind the engine protocol.
 
-    `merged`: one policy's weights at a time; the adapter is added to the base weights in fp32 and they are
-    reloaded in place when another policy or version is asked for. Requests of other policies wait until
+    `merged`: one policy's weights at a time, its own or the base weights with its adapter added in fp32; they
+    are reloaded in place when another policy or version is asked for. Requests of other policies wait until
     those of the policy that runs are done; of those that wait, the oldest decides who is next.
     `adapter`: the base stays, all policies run together; each load is an adapter of its own name, as
     vLLM's prefix cache is keyed by that name.
@@ -43,12 +43,12 @@ class VllmEngine:
 
         self._settings = settings
         self._merges = settings.serving == "merged"
-        self._adapters = Adapters(settings.model_folder, None if self._merges else settings.max_lora_rank)
+        self._loaded = LoadedWeights(settings.model_folder, settings.serving, settings.max_lora_rank)
         self._held: dict[str, Loaded] = {}
         """Adapters that vLLM holds."""
         self._weights = MergedWeights(settings.model_folder)
         self._merged: object = None
-        """What was added to the base weights under merged serving: None, an adapter, or `_HALF_SENT`."""
+        """Whose weights the engine has under merged serving: None, the base model's, or `_HALF_SENT`."""
         self._at_start: list[str] = []
         """Fingerprint of the model in each of vLLM's workers before any weights were sent."""
         self._waiting: list[tuple[int, Request]] = []
@@ -78,9 +78,14 @@ class VllmEngine:
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
         """Take a new version. An engine that sleeps takes it in when it wakes."""
         self._expect_idle("take new weights")
-        self._adapters.load(policy, version, folder)
+        self._loaded.load(policy, version, folder)
         if not self._asleep:
             self._renew()
+
+    def forget_prompts(self) -> None:
+        """Empty the prefix cache."""
+        self._expect_idle("forget its prompts")
+        self._reset_prefix_cache()
 
     def sleep(self) -> None:
         """Free device memory, where it is shared; the weights wait in main memory."""
@@ -98,7 +103,7 @@ class VllmEngine:
     def restore(self) -> None:
         """Drop the adapters, or send the base weights again, and compare the model with that of the start."""
         self._expect_idle("be restored")
-        self._adapters.forget()
+        self._loaded.forget()
         if self._asleep:
             self._wake_up()
         for adapter in self._held.values():
@@ -145,21 +150,21 @@ class VllmEngine:
                 lora_request=None if self._merges else self._lora_request(request.policy),
             )
         except (ValueError, VLLMClientError) as refusal:
-            version = self._adapters.version(request.policy)
+            version = self._loaded.version(request.policy)
             self._refused.append((number, Completion((), (), FinishReason.FAILED, version, str(refusal))))
         else:
             self._running[number] = request.policy
 
     def _finished(self, output: Any) -> tuple[int, Completion]:
         number = int(output.request_id)
-        return number, _completion(output.outputs[0], self._adapters.version(self._running.pop(number)))
+        return number, _completion(output.outputs[0], self._loaded.version(self._running.pop(number)))
 
     def _lora_request(self, policy: str) -> Any:
         from vllm.lora.request import LoRARequest
 
-        if policy not in self._adapters.newest:
+        if policy not in self._loaded.newest:
             return None
-        adapter = self._adapters.newest[policy]
+        adapter = self._loaded.newest[policy]
         return LoRARequest(
             f"{policy}@{adapter.version}#{adapter.number}", 1 + adapter.number, str(adapter.folder)
         )
@@ -167,7 +172,7 @@ class VllmEngine:
     def _renew(self) -> None:
         """Adapter serving: exchange the adapters that are not the newest. Old weights leave no cache."""
         core = self._llm.llm_engine
-        for policy, adapter in self._adapters.newest.items():
+        for policy, adapter in self._loaded.newest.items():
             if self._merges or self._held.get(policy) == adapter:
                 continue
             if policy in self._held:
@@ -180,14 +185,14 @@ class VllmEngine:
 
     def _serve(self, policy: str) -> None:
         """Merged serving: make `policy`'s newest version the engine's weights."""
-        adapter = self._adapters.newest.get(policy)
+        adapter = self._loaded.newest.get(policy)
         if self._merged != adapter:
             self._remember_start()
             self._send_weights(adapter)
             self._reset_prefix_cache()
 
     def _send_weights(self, adapter: Loaded | None) -> None:
-        # Every name of the base's files is among them: those that vLLM insisted on when it started.
+        # All names that the model needs are among them: vLLM insists on every one.
         tensors = self._weights.of(adapter.folder if adapter else None)
         if self._settings.tensor_parallel_size > 1:
             # Workers in processes of their own get them all at once.

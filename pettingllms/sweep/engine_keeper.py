@@ -20,6 +20,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
+from pettingllms.config.homes import engine_groups, plan_policies
 from pettingllms.errors import LauncherError
 from pettingllms.process import ENGINE_HOST
 from pettingllms.sweep.launch import launch_environment
@@ -46,10 +47,11 @@ class EngineKeeper:
     def prepare(self, trial: Trial, stop: StopRequest) -> dict[str, str]:
         """Have an engine for `trial`; returns the variables by which its worker finds it.
 
-        There is none for a trial of several processes: each of them starts its own. Nor is another started
-        after a stop request. Raises LauncherError when the process cannot be started.
+        There is none for a trial of several processes, or of several engines: those start their own. Nor is
+        another started after a stop request. Raises LauncherError when the process cannot be started.
         """
-        if trial.config.launch.num_processes > 1:
+        config = trial.config
+        if config.launch.num_processes > 1 or len(engine_groups(config, plan_policies(config))) > 1:
             self.end()
             return {}
         if self._host is not None and (why := self._host.refuses(trial, stop)):

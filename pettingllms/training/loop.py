@@ -14,6 +14,7 @@ import torch
 
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.config.training import TrainingConfig
+from pettingllms.config.turns import whose_turn
 from pettingllms.errors import Interrupted
 from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.play import Rollout, RolloutSettings
@@ -141,37 +142,42 @@ class TrainingLoop:
         return {name: plan for name, plan in self.policies.plans.items() if name in used}
 
     def _batch(self, step: int) -> StepBatch:
-        """Play the tasks of `step`, and more where a policy refills its batch."""
+        """Play the tasks of `step`, and more where a policy refills its batch; for those whose turn it is."""
+        members = [member for member in self.rollout.team.members if member.trained]
+        trained = {member.policy for member in members}
+        taking_part = [name for name in self.policies.plans if name in trained]
+        turn = whose_turn(taking_part, step, self.training.alternate_every)
+        controls = {name: control for name, control in self.controls.items() if name in turn}
 
         def play(tasks: Sequence[tuple[int, Task]], attempt: int) -> tuple[list[Episode], Distances]:
             own = self.ranks.share(tasks)
             shares = self.ranks.together(lambda: self._play("train", step, own, attempt))
             scored: list[tuple[list[Episode], Distances]] = [(share, {}) for share in shares]
             # Penalties need the trainer's log-probabilities; each rank works out those of its own episodes.
-            if self.controls or any(plan.algorithm.overlong_penalty for plan in self._used().values()):
+            if controls or any(plan.algorithm.overlong_penalty for plan in self._used().values()):
                 played = shares[self.ranks.rank]
                 with self._device_to_itself():
                     scored = self.ranks.together(
-                        lambda: penalised(played, self.policies, self.controls, self.check)
+                        lambda: penalised(played, self.policies, controls, self.check)
                     )
             episodes = [episode for share, _ in scored for episode in share]
             episodes.sort(key=lambda episode: (episode.place, episode.branch))
             return episodes, {
-                policy: [value for _, share in scored for value in share[policy]] for policy in self.controls
+                policy: [value for _, share in scored for value in share[policy]] for policy in controls
             }
 
         return step_batch(
             self.schedule,
             step,
             play,
-            self.policies.plans,
+            {name: plan for name, plan in self.policies.plans.items() if name in turn},
             self.policies.versions,
-            trained={member.name for member in self.rollout.team.members if member.trained},
+            trained={member.name for member in members if member.policy in turn},
             tree=self.training.rollout_mode == "tree",
         )
 
     def _update(self, step: int, batch: StepBatch) -> tuple[dict[tuple[str, str], float], list[str]]:
-        """Update every policy; one without gradient takes no step.
+        """Update every policy that the batch has samples for; one without gradient takes no step.
 
         Returns what was measured by (metric, policy), and the policies that took steps.
         """

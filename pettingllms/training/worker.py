@@ -10,13 +10,13 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_policies
+from pettingllms.config.homes import PolicyPlan, cpu_threads, engine_groups, first_set, plan_policies
 from pettingllms.config.trial_file import read_trial
 from pettingllms.envs import ENVS
 from pettingllms.errors import Interrupted, LostRankError, PettingLLMsError, RefusedError
@@ -25,8 +25,10 @@ from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
 from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
+from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.engine_settings import engine_settings
+from pettingllms.rollout.engines import Engines
 from pettingllms.rollout.play import Rollout
 from pettingllms.rollout.team import build_team
 from pettingllms.training.events import EventStream
@@ -76,19 +78,34 @@ def main(folder: Path) -> int:
 
 
 def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
-    """Start the engine, build policies and rollout while it loads, then train."""
+    """Start the engines, build policies and rollout while they load, then train."""
     config = read_trial(folder / "trial.toml")
     total = config.training.total_training_steps
     events.write("started", pid=os.getpid(), total_steps=total)
     plans = plan_policies(config)
-    model = local_folder(next(iter(plans.values())).path, events.status)
+    folders = {path: local_folder(path, events.status) for path in {plan.path for plan in plans.values()}}
     events.status("starting the engine and loading the model")
-    settings = engine_settings(config, plans, model)
-    log = folder / (f"engine-{_rank()}.log" if _rank() else "engine.log")
-    with closing(EngineProcess(settings, log, stop.check)) as engine:
-        loop = _build_loop(config, plans, model, engine, folder, events, stop)
+    settings = [
+        engine_settings(config, asked, folders[asked[0].path]) for asked in engine_groups(config, plans)
+    ]
+    with ExitStack() as running:
+        processes = []
+        for number, told in enumerate(settings):
+            process = EngineProcess(told, folder / _engine_log(number), stop.check)
+            running.callback(process.close)
+            processes.append(process)
+            if told.may_sleep:
+                # An engine takes its share of the memory that it finds free: one after the other.
+                process.wait_ready()
+        loop = _build_loop(config, plans, folders, settings, processes, folder, events, stop)
         with closing(loop.loggers):
             loop.run()
+
+
+def _engine_log(number: int) -> str:
+    """`engine.log`; of further engines and ranks `engine-<rank>.log`, `engine-<rank>-<number>.log`."""
+    names = [str(_rank())] if _rank() or number else []
+    return f"{'-'.join(['engine', *names, *([str(number)] if number else [])])}.log"
 
 
 def _rank() -> int:
@@ -109,8 +126,9 @@ def split_tasks(config: ExperimentConfig) -> dict[Split, Sequence[Task]]:
 def _build_loop(
     config: ExperimentConfig,
     plans: dict[str, PolicyPlan],
-    model: Path,
-    engine: EngineProcess,
+    folders: Mapping[str, Path],
+    settings: Sequence[EngineSettings],
+    processes: Sequence[EngineProcess],
     folder: Path,
     events: EventStream,
     stop: StopFlag,
@@ -150,16 +168,21 @@ def _build_loop(
         config.env.turn_unit,
     )
     trust = config.resource.trust_remote_code
-    settings = engine_settings(config, plans, model)
-    phases = plans[team.order[0].policy].phases
-    if settings.may_sleep:
-        # The engine takes its share of the memory that it finds free: the trainer comes after it.
-        engine.wait_ready()
-    policies = Policies(plans.values(), model, state.device, trust_remote_code=trust, seed=training.seed)
-    tokenizer = ChatTokenizer(model, trust)
+    # Where one policy's runs shall come out the same again, so do those of all who play with it.
+    phases = any(plans[member.policy].phases for member in team.members)
+    policies = Policies(plans.values(), folders, state.device, trust_remote_code=trust, seed=training.seed)
+    tokenizers = {path: ChatTokenizer(there, trust) for path, there in folders.items()}
     ranks = Ranks.joined()
-    if not settings.may_sleep:
-        engine.wait_ready()
+    for told, process in zip(settings, processes, strict=True):
+        if not told.may_sleep:
+            process.wait_ready()
+    engines = Engines(
+        {
+            policy: process
+            for told, process in zip(settings, processes, strict=True)
+            for policy in told.policies
+        }
+    )
     return TrainingLoop(
         training=training,
         resolve=config.env.resolve,
@@ -174,12 +197,12 @@ def _build_loop(
         held_out={"val": tasks["val"], "test": tasks["test"]},
         rollout=Rollout(
             team,
-            engine,
-            tokenizer,
+            engines,
+            {name: tokenizers[plan.path] for name, plan in plans.items()},
             lambda task: env(task, options),
             threads if phases else max(threads, WAITING_THREADS),
             phases=phases,
-            merged=settings.serving == "merged",
+            merged=any(told.serving == "merged" and len(told.policies) > 1 for told in settings),
         ),
         policies=policies,
         ranks=ranks,
@@ -193,7 +216,7 @@ def _build_loop(
         else Fanout({}, events.warning),
         events=events,
         folder=folder,
-        shares_device=settings.may_sleep,
+        shares_device=any(told.may_sleep for told in settings),
         check=stop.check,
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections import defaultdict
 from types import SimpleNamespace
 
 from pettingllms.agents.base import Agent
@@ -177,7 +178,7 @@ def play(order, tasks, *, engine=None, turns=None, parallel=False, make_env=LogE
     workers, phases = changes.pop("workers", 2), changes.pop("phases", False)
     merged = changes.pop("merged", False)
     engine = engine or StubEngine()
-    rollout = Rollout(team, engine, Characters(), make_env, workers, phases, merged)
+    rollout = Rollout(team, engine, defaultdict(Characters), make_env, workers, phases, merged)
     progress = []
     places = tasks if isinstance(tasks[0], tuple) else list(enumerate(tasks))
     settings = rollout_settings(**changes)

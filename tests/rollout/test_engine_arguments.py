@@ -7,7 +7,7 @@ import pytest
 from served_engines import settings
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import plan_policies
+from pettingllms.config.homes import engine_groups, plan_policies
 from pettingllms.rollout.vllm import _engine_arguments
 from pettingllms.training.worker import engine_settings
 
@@ -18,7 +18,9 @@ def arguments(**rollout):
     data = tomllib.loads(ONE_POLICY.read_text())
     data["models"]["model_0"]["ppo_trainer_config"]["actor_rollout_ref"]["rollout"] |= rollout
     config = ExperimentConfig.model_validate(data)
-    return _engine_arguments(engine_settings(config, plan_policies(config), Path("model")))
+    return _engine_arguments(
+        engine_settings(config, *engine_groups(config, plan_policies(config)), Path("model"))
+    )
 
 
 def test_what_is_not_set_follows_from_lengths_and_ranks():
@@ -72,14 +74,14 @@ def test_a_policy_that_no_agent_uses_tells_the_engine_nothing():
         }
     }
     config = ExperimentConfig.model_validate(data)
-    told = engine_settings(config, plan_policies(config), Path("model"))
+    told = engine_settings(config, *engine_groups(config, plan_policies(config)), Path("model"))
     assert (told.max_num_seqs, told.serving, told.max_model_len, told.max_lora_rank) == (
         64,
         "merged",
         768,
         16,
     )
-    assert told.policies == ("idle", "shared_model")
+    assert told.policies == ("shared_model",)
 
 
 @pytest.mark.parametrize("eager", [True, False])

@@ -1,6 +1,7 @@
 """Who acts when, with how many completions, and how far the play is."""
 
 import threading
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
@@ -149,7 +150,9 @@ def test_progress_may_end_the_play():
             raise Interrupted(2)
 
     engine = StubEngine()
-    rollout = Rollout(Team((member(A), member(B)), 4), engine, Characters(), LogEnv, 2, False, False)
+    rollout = Rollout(
+        Team((member(A), member(B)), 4), engine, defaultdict(Characters), LogEnv, 2, False, False
+    )
     tasks = list(enumerate(task(f"t{number}") for number in range(200)))
     with pytest.raises(Interrupted):
         rollout.play(tasks, rollout_settings(candidates=1), on_progress)
@@ -164,7 +167,9 @@ def test_progress_is_told_while_nothing_but_an_environment_works():
             assert told.wait(30)
             return super().act(env, text)
 
-    rollout = Rollout(Team((member(Slow("a")),), 1), StubEngine(), Characters(), LogEnv, 2, False, False)
+    rollout = Rollout(
+        Team((member(Slow("a")),), 1), StubEngine(), defaultdict(Characters), LogEnv, 2, False, False
+    )
     rollout.play([(0, task("one"))], rollout_settings(), lambda done, total: told.set())
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pettingllms.config.homes import plan_policies
+from pettingllms.config.homes import engine_groups, plan_policies
 from pettingllms.errors import LauncherError, RolloutError
 from pettingllms.process import ENGINE_HOST
 from pettingllms.rollout.engine import generate
@@ -79,8 +79,8 @@ def engine_of(keeper, monkeypatch):
 
 
 def settings_of(trial):
-    plans = plan_policies(trial.config)
-    return engine_settings(trial.config, plans, Path(next(iter(plans.values())).path))
+    (asked,) = engine_groups(trial.config, plan_policies(trial.config))
+    return engine_settings(trial.config, asked, Path(asked[0].path))
 
 
 def ask(*seeds):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pettingllms.config.homes import specialization
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.policies import OURS, PPO
+from pettingllms.lint.policies import NAMES, OURS, PPO, SPECIALIZATION, policies, trains
 from pettingllms.lint.rule import Context, loading_rule, rule
 
 ACTOR = "actor_rollout_ref"
@@ -60,25 +61,28 @@ LORA_KEYS = ("lora_rank", "lora_alpha")
     "lora-without-effect",
     Severity.INFO,
     reads=[
-        "specialization",
+        *(*SPECIALIZATION, *NAMES),
         *LORA_KEYS,
         *(f"training.{key}" for key in LORA_KEYS),
         *(f"{OURS}.model.{key}" for key in LORA_KEYS),
     ],
 )
 def lora_without_effect(context: Context) -> Iterator[Finding]:
-    """`lora_rank` or `lora_alpha` is set, and the specialization has no adapters.
+    """`lora_rank` or `lora_alpha` is set where there is no adapter: for a policy without one, or for none.
 
     Under `prompt` the weights stay frozen, under `full` all of them are trained. The original code looks
     at `lora_rank` alone, and trains adapters wherever it is above 0: `specialization = "lora"` is what
     does that here. `lora_rank = 0` says what is so anyway, and is not remarked on.
     """
-    kind = context.config.specialization
-    if kind == "lora":
-        return
-    homes: list[KeyPath] = [(), ("training",)]
-    homes += [("models", key, PPO, ACTOR, "model") for key in context.config.models]
-    for home in homes:
+    config = context.config
+    kinds = {trains(config, policy) for policy in policies(config)} or {config.specialization}
+    homes: dict[KeyPath, str] = {}
+    if "lora" not in kinds:
+        homes = dict.fromkeys([(), ("training",)], min(kinds))
+    for key, model in config.models.items():
+        if (kind := specialization(config, model)) != "lora":
+            homes["models", key, PPO, ACTOR, "model"] = kind
+    for home, kind in homes.items():
         found = [(*home, key) for key in LORA_KEYS if context.is_set((*home, key))]
         if found:
             names = " and ".join(map(dotted, found))

@@ -13,7 +13,18 @@ from pettingllms.config.homes import first_set, gpus_per_node, lora_rank, sequen
 from pettingllms.documents.source import Finding, KeyPath
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.model_files import ModelShape, shape_of
-from pettingllms.lint.policies import ENGINES, LENGTHS, NAMES, OURS, RANKS, Policy, engines, policies
+from pettingllms.lint.policies import (
+    ENGINES,
+    LENGTHS,
+    NAMES,
+    OURS,
+    RANKS,
+    SPECIALIZATION,
+    Policy,
+    engines,
+    policies,
+    trains,
+)
 from pettingllms.lint.rule import Context, rule
 from pettingllms.lint.rules.resources import GPU_COUNT, counted
 from pettingllms.lint.unchecked import machine_fact, model_is_unknown
@@ -24,6 +35,8 @@ ADAPTER_BYTES = 16
 """Of each weight of an adapter: itself, its gradient and AdamW's two moments, all float32."""
 SAVED_ADAPTER_BYTES = 12
 """Of each weight of an adapter in a checkpoint: itself and AdamW's two moments."""
+FULL_BYTES = 12
+"""Of each weight of a full policy, kept and saved: itself and AdamW's two moments, all float32."""
 UNREMARKABLE = 2**30
 """Bytes of checkpoints that fit almost anywhere, so that nobody needs to hear that they were not checked."""
 CHECKPOINTS: KeyPath = ("training", "model_checkpoints_dir")
@@ -59,12 +72,13 @@ def gpu_memory(context: Context) -> Iterator[Finding]:
     - The engine takes `gpu_memory_utilization` of the memory. That holds its share of the weights, 2 bytes
       each in bfloat16, and the keys and values of one sequence of the longest length.
     - The trainer keeps its weights beside the engine: frozen ones, and 16 bytes for each weight of an
-      adapter (AdamW).
-    - While it updates, it also needs the activations of one micro-batch (`ppo_max_token_len_per_gpu` tokens,
-      or `ppo_micro_batch_size_per_gpu` sequences), the output matrix in float32 and the logits of 256
-      positions. For all this it has the whole memory while the engine sleeps, and the rest of it with
-      `free_cache_engine = false`. With gradient checkpointing (`enable_gradient_checkpointing`, the default
-      on CUDA) activations are those of one layer, and what goes into each of the others.
+      adapter (AdamW), or 12 for each weight of a policy whose weights are all trained.
+    - While it updates, it also needs the gradient of full weights, the activations of one micro-batch
+      (`ppo_max_token_len_per_gpu` tokens, or `ppo_micro_batch_size_per_gpu` sequences), the output matrix
+      in float32 and the logits of 256 positions. For all this it has the whole memory while the engine
+      sleeps, and the rest of it with `free_cache_engine = false`. With gradient checkpointing
+      (`enable_gradient_checkpointing`, the default on CUDA) activations are those of one layer, and what
+      goes into each of the others.
 
     What helps: gradient checkpointing, a smaller `train_batch_size` or micro-batch, a shorter
     `max_prompt_length` or `max_response_length`, LoRA instead of full weights (`specialization = "lora"`),
@@ -121,18 +135,19 @@ def _trainer_memory(
     rollout, actor = first.ours.rollout, first.ours.actor
     gpus = max(config.resource.nnodes * gpus_per_node(config), 1)
     width = 4 if actor.fsdp_config.model_dtype == "fp32" else 2
-    # Of full weights also the gradient, of the same width, and two moments in float32.
-    each = width if config.specialization == "lora" else 2 * width + 8
-    adapters = _adapter_weights(config, group, shape) if config.specialization == "lora" else 0
+    lora = [policy for policy in group if trains(config, policy) == "lora"]
+    full = len(group) - len(lora)
+    adapters = _adapter_weights(config, lora, shape)
     needs = [(_micro_batch(config, one), _activation_bytes(config, one, shape, width)) for one in group]
     worst = max(range(len(group)), key=lambda number: math.prod(needs[number]))
     tokens, each_token = needs[worst]
     kept = {
-        "weights": shape.parameters * each // gpus,
+        "weights": shape.parameters * (width * bool(lora) + FULL_BYTES * full) // gpus,
         "adapters with their optimizer": adapters * ADAPTER_BYTES // gpus,
     }
     parts = {
         **kept,
+        "gradient of the weights": shape.parameters * 4 * bool(full) // gpus,
         f"activations of {tokens} tokens": tokens * each_token,
         "logits": shape.vocabulary * (shape.hidden * (width == 2) + 2 * CHUNK_POSITIONS) * 4,
     }
@@ -200,7 +215,7 @@ def _activation_bytes(config: ExperimentConfig, policy: Policy, shape: ModelShap
     inner = (4 if shape.projections == 3 else 2) * shape.feed_forward
     layer = width * (4 * shape.hidden + 2 * queries + inner)
     targets = policy.ours.model.target_modules
-    if config.specialization == "lora" and width == 2:
+    if trains(config, policy) == "lora" and width == 2:
         layer += 4 * sum(
             wide for name, (wide, _) in shape.matrices.items() if targets == "all-linear" or name in targets
         )
@@ -220,7 +235,7 @@ def _adapter_weights(config: ExperimentConfig, group: list[Policy], shape: Model
     "disk-space",
     Severity.WARNING,
     reads=[
-        *("specialization", "base_models.*.path", *RANKS, *NAMES, f"{OURS}.model.target_modules"),
+        *(*SPECIALIZATION, "base_models.*.path", *RANKS, *NAMES, f"{OURS}.model.target_modules"),
         *("training.total_training_steps", "training.save_freq", "training.keep_checkpoints"),
         "training.model_checkpoints_dir",
     ],
@@ -229,7 +244,7 @@ def disk_space(context: Context) -> Iterator[Finding]:
     """The checkpoints of a run need more disk than is free.
 
     A checkpoint holds the adapter of every policy and its optimizer, 12 bytes for each weight of an
-    adapter; with full weights, 10 bytes for each weight of the model. A new one is written before the
+    adapter; with full weights, 12 bytes for each weight of the model. A new one is written before the
     oldest is removed.
     """
     config, training = context.config, context.config.training
@@ -241,10 +256,10 @@ def disk_space(context: Context) -> Iterator[Finding]:
         if shape is None:
             model_is_unknown(context, policy.base.path)
             return
-        if config.specialization == "lora":
+        if trains(config, policy) == "lora":
             total += _adapter_weights(config, [policy], shape) * SAVED_ADAPTER_BYTES
         else:
-            total += shape.parameters * 10
+            total += shape.parameters * FULL_BYTES
     steps, every = training.total_training_steps, training.save_freq
     written = -(-steps // every) if every else 1
     count = min(written, training.keep_checkpoints + 1)

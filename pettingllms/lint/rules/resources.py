@@ -34,8 +34,7 @@ def pool(config: ExperimentConfig) -> tuple[int, str]:
     gpus, count = gpus_per_node(config), len(engines(config))
     if count <= 1:
         return gpus, "all of the node, as one engine serves all policies"
-    each = "base model" if config.specialization == "lora" else "policy, which has weights of its own"
-    return gpus // count, f"the node's {gpus} / {count} engines, one for each {each}"
+    return gpus // count, f"the node's {gpus} / {count} engines"
 
 
 @rule(
@@ -47,9 +46,10 @@ def pool(config: ExperimentConfig) -> tuple[int, str]:
 def tensor_parallel_exceeds_pool(context: Context) -> Iterator[Finding]:
     """`tensor_model_parallel_size` is larger than the pool of GPUs of its engine.
 
-    The pool is the whole node where one engine serves all policies: LoRA policies of one base model, and
-    policies that differ in their prompts only. Policies with weights of their own have an engine each,
-    and share the GPUs of the node evenly. On the CPU the size is 1. Only vLLM divides a model.
+    The pool is the whole node where one engine serves all policies: those of one base model that are served
+    alike. Each base model has an engine of its own, and where there are several GPUs so has each policy
+    with `specialization = "full"`; engines share the GPUs of the node evenly. On the CPU the size is 1.
+    Only vLLM divides a model.
     """
     size_of_pool, formula = pool(context.config)
     cuda = context.config.training.device == "cuda"

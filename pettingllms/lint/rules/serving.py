@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pettingllms.config.homes import LORA_RANKS, lora_rank, lora_serving, sequence_lengths
+from pettingllms.config.homes import LORA_RANKS, lora_rank, model_path, sequence_lengths, serving
 from pettingllms.config.model import ConfigModel
 from pettingllms.config.ppo import ModelConfig, RolloutConfig
 from pettingllms.config.shape import written
@@ -18,13 +18,16 @@ from pettingllms.lint.policies import (
     NAMES,
     OURS,
     RANKS,
+    SPECIALIZATION,
     TRAINER,
     USED,
+    Policy,
     engines,
     home_of,
     length_homes,
     policies,
     rank_homes,
+    trains,
     used_policies,
 )
 from pettingllms.lint.rule import Context, rule
@@ -71,39 +74,52 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
 
 ACTOR = ("actor_rollout_ref",)
 SHARED_BY_ENGINE: tuple[tuple[str, ...], ...] = (
-    *((*ACTOR, "rollout", key) for key in ("name", "mode", "lora_serving", "dtype", "max_num_seqs")),
+    *((*ACTOR, "rollout", key) for key in ("name", "mode", "dtype", "max_num_seqs")),
     *((*ACTOR, "rollout", key) for key in ("max_model_len", "max_num_batched_tokens")),
     *((*ACTOR, "rollout", key) for key in ("enable_chunked_prefill", "max_lora_rank")),
     *((*ACTOR, "rollout", key) for key in ("free_cache_engine", "enforce_eager")),
     *((*ACTOR, "rollout", key) for key in ("tensor_model_parallel_size", "gpu_memory_utilization")),
     (*ACTOR, "rollout", "engine_kwargs"),
-    (*ACTOR, "actor", "fsdp_config", "model_dtype"),
 )
+SHARED_BY_ADAPTERS: tuple[tuple[str, ...], ...] = ((*ACTOR, "actor", "fsdp_config", "model_dtype"),)
 
 
 @rule(
     "PLM308",
     "engine-settings-disagree",
     Severity.ERROR,
-    reads=[*(f"{TRAINER}.{dotted(path)}" for path in SHARED_BY_ENGINE), *ENGINES],
+    reads=[*(f"{TRAINER}.{dotted(path)}" for path in SHARED_BY_ENGINE + SHARED_BY_ADAPTERS), *ENGINES],
 )
 def engine_settings_disagree(context: Context) -> Iterator[Finding]:
     """Two policies want different settings of what they share.
 
-    All LoRA policies of one base model are served by one engine and trained on one copy of its weights.
-    Write these settings in one entry of `models`, and refer to them in the entry of every other policy.
-    Policies that no agent uses do not count.
+    Policies that start from one base model and are served alike have one engine, and LoRA policies are
+    trained on one copy of their base model's weights. Write these settings in one entry of `models`, and
+    refer to them in the entry of every other policy. Policies that no agent uses do not count.
     """
-    for first, *others in engines(context.config):
-        for policy in others:
-            for path in SHARED_BY_ENGINE:
-                here, there = _value(policy.model, path), _value(first.model, path)
-                if here != there:
-                    homes = [*policy.below(*path), *first.below(*path)]
-                    name = dotted(path)
-                    values = f"{written(there)} for {first.name!r}, {written(here)} for {policy.name!r}"
-                    message = f"{name} differs between policies of one engine: {values}"
-                    yield Finding(context.first_set(*homes), message, f"set {name} alike in all of `models`")
+    for group in engines(context.config):
+        yield from _disagreements(context, group, SHARED_BY_ENGINE, "of one engine")
+    bases: dict[str, list[Policy]] = {}
+    for policy in used_policies(context.config):
+        if trains(context.config, policy) == "lora":
+            bases.setdefault(model_path(policy.base.path, policy.model), []).append(policy)
+    for group in bases.values():
+        yield from _disagreements(context, group, SHARED_BY_ADAPTERS, "on one base model")
+
+
+def _disagreements(
+    context: Context, group: list[Policy], shared: tuple[tuple[str, ...], ...], what: str
+) -> Iterator[Finding]:
+    first, *others = group
+    for policy in others:
+        for path in shared:
+            here, there = _value(policy.model, path), _value(first.model, path)
+            if here != there:
+                homes = [*policy.below(*path), *first.below(*path)]
+                name = dotted(path)
+                values = f"{written(there)} for {first.name!r}, {written(here)} for {policy.name!r}"
+                message = f"{name} differs between policies {what}: {values}"
+                yield Finding(context.first_set(*homes), message, f"set {name} alike in all of `models`")
 
 
 def _value(model: ModelConfig, path: tuple[str, ...]) -> Any:
@@ -138,34 +154,11 @@ def async_on_the_cpu(context: Context) -> Iterator[Finding]:
 
 
 @rule(
-    "PLM309",
-    "several-base-models",
-    Severity.WARNING,
-    reads=["base_models.*.path", "base_models.*.name"],
-    blocks=True,
-)
-def several_base_models(context: Context) -> Iterator[Finding]:
-    """Policies start from different base models, which would need an engine each.
-
-    That is not available in this version: `train` and `sweep run` refuse it.
-    """
-    bases = list(context.config.base_models.items())
-    names: set[str] = set()
-    for key, base in bases:
-        # Equal names with two paths are another rule's fault.
-        if base.path != bases[0][1].path and base.name not in names:
-            message = "policies on several base models are not available in this version"
-            help_text = f'write "${{base_models.{bases[0][0]}.path}}"'
-            yield Finding(("base_models", key, "path"), message, help_text)
-        names.add(base.name)
-
-
-@rule(
     "PLM313",
     "lora-rank-limit",
     Severity.ERROR,
     reads=[
-        *("specialization", "training.device", *RANKS, *USED),
+        *(*SPECIALIZATION, "training.device", *RANKS, *USED),
         *(f"{ROLLOUT}.{key}" for key in ("name", "max_lora_rank", "lora_serving")),
     ],
 )
@@ -176,14 +169,16 @@ def lora_rank_limit(context: Context) -> Iterator[Finding]:
     (`LoRA rank 64 is greater than max_lora_rank 16`). Where the experiment does not set it, it follows
     the ranks of the policies. Merged weights have no such limit.
     """
-    if context.config.specialization != "lora":
-        return
     seen: set[KeyPath] = set()
     ranks = ", ".join(map(str, LORA_RANKS))
-    served = (one for one in used_policies(context.config) if one.ours.rollout.name == "vllm")
+    served = (
+        one
+        for one in used_policies(context.config)
+        if one.ours.rollout.name == "vllm" and trains(context.config, one) == "lora"
+    )
     for policy in served:
         rank, said = lora_rank(context.config, policy.model), policy.ours.rollout.max_lora_rank
-        adapters = lora_serving(context.config, policy.model) == "adapter"
+        adapters = serving(context.config, policy.model) == "adapter"
         if said is not None and said not in LORA_RANKS and adapters:
             for where in policy.rollout("max_lora_rank"):
                 yield Finding(where, f"vLLM takes no max_lora_rank = {said}", f"it takes {ranks}")

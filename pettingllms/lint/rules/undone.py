@@ -10,8 +10,10 @@ from pettingllms.compose.tree import get
 from pettingllms.config.agents import AgentConfig
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema
-from pettingllms.config.ppo import PpoTrainerConfig
+from pettingllms.config.homes import specialization
+from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.shape import written
+from pettingllms.config.turns import trained_policies
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.policies import PPO, TRAINER
@@ -22,7 +24,8 @@ OURS = "actor_rollout_ref"
 MODEL, ACTOR, ROLLOUT = f"{OURS}.model", f"{OURS}.actor", f"{OURS}.rollout"
 OPTIM, SCRIPTED = f"{ACTOR}.optim", f"{ROLLOUT}.engine_kwargs.scripted"
 SHARED = ("specialization", "training.device")
-"""Settings that decide and stand at the root; all others stand below a policy's trainer."""
+"""Settings that decide and stand at the root, the first of them also in a policy's own trainer; all others
+stand there only."""
 SCHEMA = ExperimentSchema()
 
 
@@ -64,6 +67,7 @@ SETTINGS = (
     Undone(OPTIM, "min_lr_ratio num_cycles", f"{OPTIM}.warmup_style", _is("constant")),
     Undone(OPTIM, "lr_warmup_steps_ratio", f"{OPTIM}.lr_warmup_steps", lambda steps: steps >= 0),
     Undone(MODEL, "target_modules lora_adapter_path", "specialization", _is_not("lora")),
+    Undone(ROLLOUT, "lora_serving max_lora_rank", "specialization", _is_not("lora")),
     Undone(
         ROLLOUT,
         "tensor_model_parallel_size max_num_batched_tokens enable_chunked_prefill max_lora_rank "
@@ -86,14 +90,19 @@ def _read_by(row: Undone) -> Iterator[str]:
     """What it takes to judge a row: its keys, and the setting that decides."""
     yield from (f"{TRAINER}.{'.'.join(filter(None, (row.at, key)))}" for key in row.keys.split())
     yield row.by if row.by in SHARED else f"{TRAINER}.{row.by}"
+    if row.by == "specialization":
+        yield f"{TRAINER}.{MODEL}.specialization"
 
 
-def _undone(config: ExperimentConfig, ppo: PpoTrainerConfig) -> Iterator[tuple[str, str]]:
+def _undone(config: ExperimentConfig, model: ModelConfig) -> Iterator[tuple[str, str]]:
     """Keys below the trainer of a policy that have no effect, and what undoes them, in words."""
+    ppo = model.ppo_trainer_config
     for at, keys, by, undoes in SETTINGS:
         value: Any = config if by in SHARED else ppo
         for part in by.split("."):
             value = getattr(value, part)
+        if by == "specialization":
+            value = specialization(config, model)
         if undoes(value):
             because = f"{by.removeprefix(f'{OURS}.')} = {written(value)}"
             yield from ((".".join(filter(None, (at, key))), because) for key in keys.split())
@@ -118,6 +127,10 @@ def _undone(config: ExperimentConfig, ppo: PpoTrainerConfig) -> Iterator[tuple[s
         "training.rollout_mode",
         "training.if_greedy",
         "training.ray_wait_register_center_timeout",
+        "training.alternate_every",
+        "base_models.*.name",
+        "agent_policy_configs.agent_configs.*.policy_name",
+        "agent_policy_configs.agent_configs.*.trained",
         "agent_policy_configs.agent_configs.*.train_llm_config.temperature",
         *(
             f"agent_policy_configs.agent_configs.*.val_llm_config.{key}"
@@ -141,6 +154,8 @@ def setting_without_effect(context: Context) -> Iterator[Finding]:
         yield from _idle(context, ("training", "if_greedy"), 'rollout_mode = "independent"')
     ray = ("training", "ray_wait_register_center_timeout")
     yield from _idle(context, ray, "trials that start no Ray cluster, as those of this version")
+    if len(trained_policies(context.config)) < 2:
+        yield from _idle(context, ("training", "alternate_every"), "fewer than two trained policies")
     yield from _temperature(context)
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         if agent.val_llm_config.temperature == 0:
@@ -149,7 +164,7 @@ def setting_without_effect(context: Context) -> Iterator[Finding]:
                 yield from _idle(context, path, "temperature = 0, which is greedy")
     for key, model in context.config.models.items():
         told: set[str] = set()
-        for name, because in _undone(context.config, model.ppo_trainer_config):
+        for name, because in _undone(context.config, model):
             if name not in told:
                 yield from _idle(context, ("models", key, PPO, *name.split(".")), because)
             told.add(name)

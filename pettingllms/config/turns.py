@@ -1,0 +1,34 @@
+"""Whose turn it is: which policies a training step updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pettingllms.config.experiment import ExperimentConfig
+
+
+def trained_policies(config: ExperimentConfig) -> list[str]:
+    """The policies of agents that are trained, in the order of `base_models`."""
+    agents = config.agent_policy_configs.agent_configs.values()
+    named = {agent.policy_name for agent in agents if agent.trained}
+    return [
+        name for name in dict.fromkeys(base.name for base in config.base_models.values()) if name in named
+    ]
+
+
+def whose_turn(policies: Sequence[str], step: int, every: int | None) -> Sequence[str]:
+    """Those of `policies` that `step`, counted from 1, updates: all, or each in turn for `every` steps."""
+    if every is None or not policies:
+        return policies
+    return [policies[(step - 1) // every % len(policies)]]
+
+
+def turns_of(config: ExperimentConfig, policy: str) -> int:
+    """In how many steps of the run it is the policy's turn."""
+    policies, training = trained_policies(config), config.training
+    if training.alternate_every is None or policy not in policies:
+        return training.total_training_steps
+    # The steps of whole rounds, and those of the last one from the policy's place on.
+    rounds, rest = divmod(training.total_training_steps, training.alternate_every * len(policies))
+    begun = rest - policies.index(policy) * training.alternate_every
+    return rounds * training.alternate_every + min(max(begun, 0), training.alternate_every)

@@ -9,6 +9,9 @@ from pydantic import Field
 from pettingllms.config.model import ConfigModel
 from pettingllms.config.optim import OptimConfig
 
+Aggregation = Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"]
+"""How the losses of tokens become one number; `losses.aggregation` says what each means."""
+
 
 class CriticOptimConfig(OptimConfig):
     """AdamW of the critic. Its schedule counts the training steps in which the critic was updated."""
@@ -47,7 +50,5 @@ class CriticConfig(ConfigModel):
     """How far a value may move in one update, in units of the reward, before it has no gradient."""
     grad_clip: float = Field(1.0, gt=0)
     """Largest gradient norm of the critic."""
-    loss_agg_mode: (
-        Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"] | None
-    ) = None
+    loss_agg_mode: Aggregation | None = None
     """How the losses of tokens become one number. Default: as the policy's do."""

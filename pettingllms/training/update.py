@@ -131,7 +131,7 @@ class Update:
     def _wanted(self, index: int) -> bool:
         """Whether the sample carries gradient; without KL and entropy, one of advantage 0 carries none."""
         return (
-            self._samples[index].advantage != 0
+            any(self._samples[index].advantages)
             or self._settings.kl_coef > 0
             or self._settings.entropy_coeff > 0
         )

@@ -137,7 +137,7 @@ def padded(counter, base, groups):
 def main(arguments=None):
     options = command_line(__doc__).parse_args(arguments)
     policies = embedded_policies()
-    base = policies._model.base_model.model
+    base = next(iter(policies.weights.values())).model.base_model.model
     cut(base)
     counter = Counter(base)
     groups = batch_of(lengths(), vocabulary=VOCABULARY)

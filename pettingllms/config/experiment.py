@@ -21,6 +21,9 @@ from pettingllms.config.training import TrainingConfig
 FORMAT = 1
 """The version of the file format that this package reads."""
 
+Specialization = Literal["prompt", "lora", "full"]
+"""What makes a policy's agents speak in their own way: prompts, an adapter, or all weights."""
+
 
 class LaunchConfig(ConfigModel):
     """How a trial's process is started."""
@@ -51,7 +54,7 @@ class ExperimentConfig(ConfigModel):
     """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
     plugins: Annotated[list[str], Only([])] = Field(default_factory=list)
     """Files or modules with own environments and agents."""
-    specialization: Annotated[Literal["prompt", "lora", "full"], Only("lora")] = "lora"
+    specialization: Annotated[Specialization, Only("lora", "full")] = "lora"
     """How agents differ. `prompt`: by optimised prompts, the weights stay as they are; `lora`: by one adapter
     per policy on frozen base weights; `full`: by all weights of each policy."""
     lora_rank: int = Field(16, ge=1)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pettingllms.config.agents import AgentConfig
 from pettingllms.config.critic import Aggregation, CriticModelConfig
-from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.experiment import ExperimentConfig, Specialization
 from pettingllms.config.optim import OptimConfig
 from pettingllms.config.ppo import ActorConfig, AlgorithmConfig, ModelConfig, PpoTrainerConfig, RolloutConfig
 from pettingllms.process import usable_cores
@@ -47,6 +47,7 @@ class PolicyPlan:
 
     name: str
     path: str
+    specialization: Specialization
     lora_rank: int
     lora_alpha: float
     target_modules: str | list[str]
@@ -71,6 +72,12 @@ class PolicyPlan:
     actor: ActorConfig
     algorithm: AlgorithmConfig
     critic: CriticPlan | None
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether the policy is compared with the one that it started as."""
+        in_loss = self.actor.use_kl_loss and self.actor.kl_loss_coef > 0
+        return in_loss or self.algorithm.use_kl_in_reward
 
 
 def gpus_per_node(config: ExperimentConfig) -> int:
@@ -114,6 +121,11 @@ def plan_policies(config: ExperimentConfig) -> dict[str, PolicyPlan]:
     return plans
 
 
+def specialization(config: ExperimentConfig, model: ModelConfig) -> Specialization:
+    """What a policy trains whose entry in `models` is `model`."""
+    return first_set(model.ppo_trainer_config.actor_rollout_ref.model.specialization, config.specialization)
+
+
 def lora_rank(config: ExperimentConfig, model: ModelConfig) -> int:
     """The rank of the adapter of a policy whose entry in `models` is `model`."""
     own = model.ppo_trainer_config.actor_rollout_ref.model.lora_rank
@@ -148,6 +160,7 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
     return PolicyPlan(
         name=name,
         path=first_set(weights.path, model.path, path),
+        specialization=specialization(config, model),
         lora_rank=lora_rank(config, model),
         lora_alpha=first_set(weights.lora_alpha, training.lora_alpha, config.lora_alpha),
         target_modules=weights.target_modules,

@@ -25,6 +25,9 @@ class ActorModelConfig(ConfigModel):
 
     path: str | None = None
     """Model path. Default: the path of the policy."""
+    specialization: Literal["lora", "full"] | None = None
+    """What is trained: an adapter on frozen base weights, or all weights. Default: the experiment's
+    `specialization`."""
     lora_rank: int | None = Field(None, ge=1)
     """Rank of the adapter. Default: `training.lora_rank`."""
     lora_alpha: float | None = Field(None, gt=0)
@@ -38,10 +41,11 @@ class ActorModelConfig(ConfigModel):
 
 
 class PrecisionConfig(ConfigModel):
-    """Number format of the trainer's frozen weights."""
+    """Number formats of the trainer."""
 
     model_dtype: Literal["fp32", "bf16"] | None = None
-    """Format of base weights and products; adapters stay fp32. Default: fp32 on the CPU, bf16 on CUDA."""
+    """Format of products and of frozen base weights; what is trained, adapters or full weights, stays fp32.
+    Default: fp32 on the CPU, bf16 on CUDA."""
 
 
 class ActorConfig(ConfigModel):

@@ -33,7 +33,7 @@ def chosen_logprobs(
     """
     dtype = torch.promote_types(hidden_NH.dtype, torch.float32)
     hidden_NH, head_VH = hidden_NH.to(dtype), head_VH.to(dtype)
-    if not (head_VH.requires_grad and torch.is_grad_enabled()):
+    if not head_VH.requires_grad:
         return _WithSlopes.apply(hidden_NH, head_VH, chosen_N, sampling, entropy)  # type: ignore[no-any-return]
     parts = [
         checkpoint(

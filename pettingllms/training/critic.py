@@ -139,13 +139,14 @@ def build_critics(
             bodies |= {name: _own(weights, weights.named_parameters()) for name, weights in shared.items()}
     for plan in alone:
         if plan.specialization == "full":
-            model = load_model(folders[plan.path], torch.float32, trust_remote_code).to(policies.device)
+            model, packed = load_model(folders[plan.path], torch.float32, trust_remote_code)
+            model.to(policies.device)
             # Values do not pass the output matrix: it has no gradient unless it is the embedding, too.
             ends = [model.get_output_embeddings().weight, model.get_input_embeddings().weight]
             trained = {
                 name: one for name, one in model.named_parameters() if one is not ends[0] or one is ends[1]
             }
-            bodies[plan.name] = _own(FullWeights(model, plan, None), trained)
+            bodies[plan.name] = _own(FullWeights(model, plan, None, packed), trained)
     return {
         name: Critic(plan, critic, bodies[name], policies.device) for name, (plan, critic) in judged.items()
     }

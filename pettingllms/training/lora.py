@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RefusedError
@@ -65,42 +62,6 @@ class Switch:
             yield
         finally:
             self._set(before)
-
-
-class Recomputation:
-    """Gradient checkpointing of a model's layers: a layer keeps its input and is computed again for its
-    gradient, with the adapter that took part the first time.
-
-    transformers' own needs training mode, which would also switch dropout on.
-    Raises RefusedError when the model does not say what its layers are.
-    """
-
-    def __init__(self, base: Any, switch: Switch) -> None:
-        from transformers.modeling_layers import GradientCheckpointingLayer
-
-        self.on = False
-        self._switch = switch
-        layers = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
-        if not layers:
-            raise RefusedError(
-                f"gradient checkpointing is not available for {type(base).__name__}",
-                help="set enable_gradient_checkpointing = false",
-            )
-        for layer in layers:
-            layer.forward = partial(self._call, layer.forward)
-
-    def _call(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if not (self.on and torch.is_grad_enabled()):
-            return forward(*args, **kwargs)
-        adapter = self._switch.current
-        return checkpoint(
-            forward,
-            *args,
-            use_reentrant=False,
-            preserve_rng_state=False,  # nothing is drawn: the model is in evaluation mode
-            context_fn=lambda: (nullcontext(), self._switch.using(adapter)),
-            **kwargs,
-        )
 
 
 def refuse_embedding_targets(base: Any, plan: PolicyPlan) -> None:

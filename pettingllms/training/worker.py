@@ -35,6 +35,7 @@ from pettingllms.training.tasks import TaskSchedule
 from pettingllms.types import Split, Task
 
 if TYPE_CHECKING:
+    from pettingllms.models.tokenizer import ChatTokenizer
     from pettingllms.training.loop import TrainingLoop
 
 FAILED = 3
@@ -120,6 +121,7 @@ def _build_loop(
     from accelerate import PartialState
 
     from pettingllms.models.tokenizer import ChatTokenizer
+    from pettingllms.training.critic import build_critics
     from pettingllms.training.loop import TrainingLoop
     from pettingllms.training.penalties import KlControl
     from pettingllms.training.policies import Policies
@@ -157,6 +159,8 @@ def _build_loop(
         engine.wait_ready()
     policies = Policies(plans.values(), model, state.device, trust_remote_code=trust, seed=training.seed)
     tokenizer = ChatTokenizer(model, trust)
+    folders = _critic_folders(plans, tokenizer, events)
+    critics = build_critics(policies, folders, trust_remote_code=trust, seed=training.seed)
     ranks = Ranks.joined()
     if not settings.may_sleep:
         engine.wait_ready()
@@ -188,6 +192,7 @@ def _build_loop(
             for name, plan in plans.items()
             if plan.algorithm.use_kl_in_reward
         },
+        critics=critics,
         loggers=build_loggers(training, folder, events.warning)
         if ranks.leads
         else Fanout({}, events.warning),
@@ -196,6 +201,19 @@ def _build_loop(
         shares_device=settings.may_sleep,
         check=stop.check,
     )
+
+
+def _critic_folders(
+    plans: dict[str, PolicyPlan], tokenizer: ChatTokenizer, events: EventStream
+) -> dict[str, Path]:
+    """Where the models of critics are, by their paths; each reads the policies' token ids."""
+    folders = {}
+    for name, plan in plans.items():
+        path = None if plan.critic is None else plan.critic.model.path
+        if path is not None:
+            folders[path] = local_folder(path, events.status)
+            tokenizer.refuse_other_ids(folders[path], f"policy {name!r}: critic.model.path {path!r}")
+    return folders
 
 
 if __name__ == "__main__":

@@ -46,6 +46,16 @@ def plans_of(names=("a.b", "b"), *, actor=None, algorithm=None, model=None, path
     return plan_policies(config)
 
 
+def model_of(policies, policy=None):
+    """The causal language model that a policy's weights are in, speaking as it; the first by default."""
+    policy = policy or next(iter(policies.plans))
+    weights = policies.weights[policy]
+    if policies.plans[policy].specialization == "full":
+        return weights.model
+    weights.switch.to(weights.adapter)
+    return weights.model.base_model.model
+
+
 PLAIN = TokenSampling(temperature=1.0, max_tokens=16)
 
 

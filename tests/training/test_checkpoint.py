@@ -3,7 +3,7 @@ import json
 
 import pytest
 import torch
-from plans import plans_of
+from plans import model_of, plans_of
 
 from pettingllms.errors import CheckpointError
 from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
@@ -66,8 +66,7 @@ def test_adapters_load_in_peft(policies, tmp_path, tiny_model):
     base = AutoModelForCausalLM.from_pretrained(tiny_model)
     loaded = PeftModel.from_pretrained(base, folder / "adapters" / "1")
     ids = torch.tensor([[5, 6, 7]])
-    policies._model.set_adapter(policies._adapters["b"])
-    assert torch.allclose(loaded(ids).logits, policies._model(ids).logits, atol=1e-6)
+    assert torch.allclose(loaded(ids).logits, model_of(policies, "b")(ids).logits, atol=1e-6)
 
 
 def test_checkpoints_lie_in_the_run_folder_or_below_an_absolute_one(tmp_path):

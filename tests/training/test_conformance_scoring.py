@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from plans import PLAIN, plans_of, ragged_groups, scored
+from plans import PLAIN, model_of, plans_of, ragged_groups, scored
 from safetensors.torch import load_file
 
 from pettingllms.errors import RefusedError
@@ -30,9 +30,15 @@ def policies_of(folder, /, names=("a.b", "b"), **settings):
     return made
 
 
+@pytest.fixture(params=["lora", "full"])
+def kind(request):
+    """What policies train."""
+    return request.param
+
+
 @pytest.fixture
-def policies(tiny_model):
-    return policies_of(tiny_model)
+def policies(tiny_model, kind):
+    return policies_of(tiny_model, model={"specialization": kind})
 
 
 def batch_of(samples, layout="shared"):
@@ -56,9 +62,8 @@ def ids_of(one):
 
 def whole_model(policies, policy, one):
     """Log-probabilities of one sample: its sequence alone, unpadded, through the whole model's own head."""
-    policies._model.set_adapter(policies._adapters[policy])
     ids = torch.tensor([[*one.prompt_ids, *ids_of(one)]])
-    logits = policies._model(input_ids=ids, use_cache=False).logits[0]
+    logits = model_of(policies, policy)(input_ids=ids, use_cache=False).logits[0]
     chosen = torch.log_softmax(logits, dim=-1)[:-1].gather(1, ids[0, 1:, None])
     return chosen[len(one.prompt_ids) - 1 :, 0]
 
@@ -132,7 +137,7 @@ def test_c02_every_sampled_token_is_scored_also_behind_a_prompt_of_one(policies,
 @pytest.mark.parametrize("double", [False, True], ids=["fp32", "fp64"])
 def test_c03_alone_padded_packed_and_shared_give_the_same(policies, double):
     if double:
-        policies._model.double()
+        model_of(policies).double()
     samples = members()
     alone = [policies.score("a.b", batch_of([one]))[0] for one in samples]
     tolerance = 1e-10 if double else 1e-5
@@ -184,16 +189,17 @@ def test_c05_the_end_token_is_trained_and_seen_though_it_is_the_padding(policies
 @LAYOUTS
 @pytest.mark.parametrize("chunk", [256, 2], ids=["whole", "chunked"])
 @pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
-def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, layout, chunk, recomputed):
+def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, layout, chunk, recomputed, kind):
     monkeypatch.setattr(logprobs, "CHUNK_POSITIONS", chunk)
-    policies = policies_of(tiny_model, model={"enable_gradient_checkpointing": recomputed})
+    model = {"enable_gradient_checkpointing": recomputed, "specialization": kind}
+    policies = policies_of(tiny_model, model=model)
     seen = []
 
     def keep(module, arguments, output):
         output.last_hidden_state.retain_grad()
         seen.append(output.last_hidden_state)
 
-    policies._model.base_model.model.base_model.register_forward_hook(keep)
+    model_of(policies).base_model.register_forward_hook(keep)
     # The prompt holds what others said: system text, an observation, another agent's message.
     prompt = [1, 40, 41, 1, 50, 51, 52, 1, 60, 1]
     samples = [scored(prompt, [70, 71, 0]), scored(prompt, [72]), scored([5], [6, 7])]
@@ -209,6 +215,7 @@ def test_c17_only_sampled_tokens_carry_loss(tiny_model, monkeypatch, layout, chu
     assert sampled.sum() == (5 if layout == "shared" else 6)
 
 
+@pytest.mark.parametrize("kind", ["lora"])
 def test_c22_the_reference_of_a_fresh_adapter_is_the_base_model(tiny_model, policies):
     samples = members(2)
     base = Policies(plans_of(("x",)).values(), tiny_model, CPU, trust_remote_code=False, seed=5)
@@ -223,6 +230,7 @@ def test_c22_the_reference_of_a_fresh_adapter_is_the_base_model(tiny_model, poli
         assert torch.equal(again, own) and again.requires_grad
 
 
+@pytest.mark.parametrize("kind", ["lora"])
 def test_c22_the_reference_of_a_started_run_is_its_frozen_starting_adapter(tiny_model, policies, tmp_path):
     batch = batch_of(members(2))
     start, _ = policies.score("b", batch)
@@ -285,11 +293,11 @@ def eight_tokens(tmp_path_factory):
 def test_the_mean_distance_over_all_draws_is_the_kl_to_the_whole_reference(eight_tokens, cut):
     sampling, prompt = replace(PLAIN, temperature=0.7, **cut), (3, 4)
     policies = policies_of(eight_tokens)
-    policies._model.double()
+    inner = model_of(policies).double()
 
     def logits(adapter, ids):
-        with torch.no_grad(), policies._switch.using(adapter):
-            return policies._model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].tolist()
+        with torch.no_grad(), policies.weights["a.b"].switch.using(adapter):
+            return inner(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].tolist()
 
     # Every pair of tokens that can be drawn with its probability; KL is the sum over both draws.
     pairs, kl, cut_away = {}, 0.0, 0.0
@@ -322,6 +330,7 @@ def test_the_mean_distance_over_all_draws_is_the_kl_to_the_whole_reference(eight
     assert mean("k3") == pytest.approx(kl - cut_away, abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["lora"])
 @pytest.mark.parametrize("started", [False, True], ids=["fresh", "started"])
 def test_c22_an_exception_leaves_adapter_and_gradients_as_they_were(
     tiny_model, policies, tmp_path, monkeypatch, started
@@ -333,7 +342,8 @@ def test_c22_an_exception_leaves_adapter_and_gradients_as_they_were(
     before, _ = policies.score("a.b", batch)
     wanted = gradients(policies, "a.b", before.sum())
     pending, _ = policies.score("a.b", batch)
-    flags = {name: one.requires_grad for name, one in policies._model.named_parameters()}
+    model = policies.weights["a.b"].model
+    flags = {name: one.requires_grad for name, one in model.named_parameters()}
 
     def broken(*arguments, **options):
         raise MemoryError
@@ -342,24 +352,26 @@ def test_c22_an_exception_leaves_adapter_and_gradients_as_they_were(
         patch.setattr(policies_module, "chosen_logprobs", broken)
         with pytest.raises(MemoryError):
             policies.score("a.b", batch, reference=True)
-    assert {name: one.requires_grad for name, one in policies._model.named_parameters()} == flags
-    assert policies._model.active_adapter == policies._adapters["a.b"]
+    assert {name: one.requires_grad for name, one in model.named_parameters()} == flags
+    assert model.active_adapter == policies.weights["a.b"].adapter
     got = gradients(policies, "a.b", pending.sum())
     assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
     assert torch.equal(policies.score("a.b", batch)[0], before)
 
 
 @pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
-def test_c24_switching_between_steps_keeps_every_policy_learning(tiny_model, recomputed):
-    policies = policies_of(tiny_model, model={"enable_gradient_checkpointing": recomputed})
+def test_c24_switching_between_steps_keeps_every_policy_learning(tiny_model, recomputed, kind):
+    model = {"enable_gradient_checkpointing": recomputed, "specialization": kind}
+    policies = policies_of(tiny_model, model=model)
     batch = batch_of(members(2))
     sets = {name: {id(one) for one in policies.parameters(name)} for name in policies.plans}
-    # 2 layers of 7 matrices, each with two factors.
-    assert all(len(one) == 28 for one in sets.values())
+    # 2 layers of 7 matrices, each with two factors; or 7 matrices and 2 norms, one norm, and the tied ends.
+    count = {"lora": 28, "full": 20}[kind]
+    assert all(len(one) == count for one in sets.values())
     assert not sets["a.b"] & sets["b"]
     for name, optimizer in policies.optimizers.items():
         held = [one for group in optimizer.param_groups for one in group["params"]]
-        assert {id(one) for one in held} == sets[name] and len(held) == 28
+        assert {id(one) for one in held} == sets[name] and len(held) == count
     for name in ("a.b", "b", "a.b", "b"):
         before = [one.detach().clone() for one in policies.parameters(name)]
         policies.optimizers[name].zero_grad()
@@ -372,8 +384,9 @@ def test_c24_switching_between_steps_keeps_every_policy_learning(tiny_model, rec
 
 
 @pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
-def test_c24_a_switch_before_the_backward_pass_takes_no_gradient(tiny_model, recomputed):
-    policies = policies_of(tiny_model, model={"enable_gradient_checkpointing": recomputed})
+def test_c24_a_switch_before_the_backward_pass_takes_no_gradient(tiny_model, recomputed, kind):
+    model = {"enable_gradient_checkpointing": recomputed, "specialization": kind}
+    policies = policies_of(tiny_model, model=model, actor={"use_kl_loss": True})
     batch = batch_of(members(2))
     wanted = {
         name: gradients(policies, name, policies.score(name, batch)[0].sum()) for name in policies.plans
@@ -385,6 +398,7 @@ def test_c24_a_switch_before_the_backward_pass_takes_no_gradient(tiny_model, rec
         assert all(torch.equal(a, b) for a, b in zip(got, wanted[name], strict=True))
 
 
+@pytest.mark.parametrize("kind", ["lora"])
 def test_c28_a_tied_model_stays_tied_and_its_adapters_hold_no_head(tiny_model, policies, tmp_path):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -392,7 +406,7 @@ def test_c28_a_tied_model_stays_tied_and_its_adapters_hold_no_head(tiny_model, p
     batch = batch_of(members(2))
     policies.score("a.b", batch)[0].sum().backward()
     policies.optimizers["a.b"].step()
-    inner = policies._model.base_model.model
+    inner = model_of(policies)
     assert inner.get_output_embeddings().weight is inner.get_input_embeddings().weight
     policies.export("a.b", tmp_path)
     names = set(load_file(tmp_path / "adapter_model.safetensors"))
@@ -406,8 +420,7 @@ def test_c28_a_tied_model_stays_tied_and_its_adapters_hold_no_head(tiny_model, p
     assert again.get_output_embeddings().weight is again.get_input_embeddings().weight
     one = members(2)[0]
     ids = torch.tensor([[*one.prompt_ids, *ids_of(one)]])
-    policies._model.set_adapter(policies._adapters["a.b"])
-    assert torch.allclose(loaded(ids).logits, policies._model(ids).logits, atol=1e-6)
+    assert torch.allclose(loaded(ids).logits, model_of(policies, "a.b")(ids).logits, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +438,7 @@ def test_c28_an_adapter_on_either_end_of_a_tied_model_is_refused(tiny_model, tar
 def test_c29_bf16_weights_keep_log_probabilities_close_and_in_fp32(tiny_model, layout):
     precise = policies_of(tiny_model)
     rough = policies_of(tiny_model, actor={"fsdp_config": {"model_dtype": "bf16"}})
-    assert rough._model.base_model.model.get_output_embeddings().weight.dtype == torch.bfloat16
+    assert model_of(rough).get_output_embeddings().weight.dtype == torch.bfloat16
     for name in rough.plans:
         assert all(one.dtype == torch.float32 for one in rough.parameters(name))
         # Fresh adapters are rounded to the base's format; here both have the same.
@@ -433,7 +446,7 @@ def test_c29_bf16_weights_keep_log_probabilities_close_and_in_fp32(tiny_model, l
             own.data.copy_(other)
     for one in (precise, rough):
         # Fresh weights are sure of nothing: with logits 16 times as large, errors weigh as in a real model.
-        one._model.base_model.model.get_output_embeddings().weight.data.mul_(16)
+        model_of(one).get_output_embeddings().weight.data.mul_(16)
     batch = batch_of(members(8), layout)
     wanted, _ = precise.score("a.b", batch)
     found, entropies = rough.score("a.b", batch, entropy=True)
@@ -441,15 +454,18 @@ def test_c29_bf16_weights_keep_log_probabilities_close_and_in_fp32(tiny_model, l
     error = (found - wanted).square().mean().sqrt().item()
     assert 0 < error < 0.05
     assert {found.dtype, entropies.dtype, batch.engine_N.dtype, batch.advantage_N.dtype} == {torch.float32}
-    head = rough._model.base_model.model.get_output_embeddings().weight
-    logits = rough._scored_hidden(batch).float() @ head.float().T
+    head = model_of(rough).get_output_embeddings().weight
+    logits = rough.hidden("a.b", batch).float() @ head.float().T
     exact = torch.log_softmax(logits, dim=1).gather(1, batch.chosen_N[:, None])[:, 0]
     assert torch.allclose(found, exact, atol=1e-6), "the product with the head is taken in float32"
 
 
 @pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
-def test_c48_a_shared_prompt_gives_the_full_pass_log_probabilities_and_gradients(tiny_model, recomputed):
-    policies = policies_of(tiny_model, model={"enable_gradient_checkpointing": recomputed})
+def test_c48_a_shared_prompt_gives_the_full_pass_log_probabilities_and_gradients(
+    tiny_model, recomputed, kind
+):
+    model = {"enable_gradient_checkpointing": recomputed, "specialization": kind}
+    policies = policies_of(tiny_model, model=model)
     samples = [scored(range(20, 60), range(60 + n, 70 + 2 * n)) for n in range(8)]
     assert policies.shared_prompt
     weights = [math.sin(index + 1) for index in range(8)]

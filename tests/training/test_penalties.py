@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from plans import PLAIN, plans_of
+from plans import PLAIN, model_of, plans_of
 from test_update import exact_logprobs, policies_of
 
 from pettingllms.config.ppo import KlControlConfig
@@ -55,10 +55,11 @@ def test_the_distance_is_summed_over_a_sequence_and_weighed(policies):
     controls = {"a.b": KlControl(KlControlConfig(kl_coef=0.5))}
     changed, distances = penalised([episode(*responses)], policies, controls, lambda: None)
     own = [sum(exact_logprobs(policies, "a.b", PROMPT, ids)) for ids in responses]
-    with policies._model.disable_adapter(), torch.no_grad():
+    inner = model_of(policies)
+    with policies.weights["a.b"].switch.using(None), torch.no_grad():
         base = []
         for ids in responses:
-            logits = policies._model(input_ids=torch.tensor([[*PROMPT, *ids]]), use_cache=False).logits[0]
+            logits = inner(torch.tensor([[*PROMPT, *ids]])).logits[0]
             chosen = torch.log_softmax(logits, -1)
             base.append(sum(chosen[len(PROMPT) - 1 + n, token].item() for n, token in enumerate(ids)))
     expected = [a - b for a, b in zip(own, base, strict=True)]

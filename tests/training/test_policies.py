@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from plans import PLAIN, plans_of, ragged_groups, scored
+from plans import PLAIN, model_of, plans_of, ragged_groups, scored
 
 from pettingllms.errors import RefusedError, RolloutError
 from pettingllms.rollout.adapters import read_deltas
@@ -101,7 +101,7 @@ def test_scores_follow_the_sampling_of_the_batch(tiny_model):
             rows([scored([5, 6], [7, 8], sampling=sampling)], [0], shared=True), CPU, packed=True
         )
         found, entropies = policies.score("b", one, entropy=True)
-        logits = policies._scored_hidden(one) @ policies._model.base_model.model.lm_head.weight.T
+        logits = policies.hidden("b", one) @ model_of(policies).lm_head.weight.T
         if sampling.top_k == 3:
             # The trainer's set always has the chosen token: the three best, and that one.
             best = logits.topk(3, dim=1).values[:, -1:]
@@ -152,9 +152,9 @@ def test_a_run_may_start_from_a_trained_adapter(tiny_model, adapter, batch, tmp_
 
 
 def test_only_policies_that_start_from_an_adapter_carry_a_copy_of_it(tiny_model, adapter):
-    assert set(policies_of(tiny_model)._model.peft_config) == {"policy0", "policy1"}
+    assert set(policies_of(tiny_model).weights["b"].model.peft_config) == {"policy0", "policy1"}
     started = plans_of(("x",), model={"lora_adapter_path": str(adapter)})
-    assert len(built(tiny_model, started.values())._model.peft_config) == 2
+    assert len(built(tiny_model, started.values()).weights["x"].model.peft_config) == 2
 
 
 def test_dropout_of_the_model_or_the_starting_adapter_is_not_applied(tiny_model, adapter, batch):
@@ -163,9 +163,9 @@ def test_dropout_of_the_model_or_the_starting_adapter_is_not_applied(tiny_model,
     (adapter / "adapter_config.json").write_text(json.dumps(settings | {"lora_dropout": 0.5}))
     model = {"lora_adapter_path": str(adapter), "enable_gradient_checkpointing": True}
     made = built(tiny_model, plans_of(("x",), model=model).values())
-    made._model.config.attention_dropout = 0.5
+    model_of(made).config.attention_dropout = 0.5
     assert torch.equal(made.score("x", batch)[0], wanted)
-    assert not any(module.training for module in made._model.modules())
+    assert not any(module.training for module in model_of(made).modules())
 
 
 def refused(folder, plans):
@@ -376,7 +376,7 @@ def test_rows_are_packed_where_that_gives_what_each_sequence_gives_alone(tiny_mo
     if "window" in kind:
         assert not policies.packed and not policies.shared_prompt
         # Packed all the same, one response would see the other, or too much of the prompt.
-        use_branches(policies._model.base_model.model)
+        use_branches(model_of(policies))
         assert furthest(packed=True) > 0.1
     else:
         assert policies.packed and policies.shared_prompt and furthest(packed=True) < 1e-4
@@ -405,7 +405,7 @@ def test_recomputed_layers_give_the_same_bits_and_keep_less(tiny_model, batch):
     assert torch.equal(plain[0], again[0])
     assert same(plain[1], again[1])
     assert again[2] < plain[2] / 2
-    assert not any(module.training for module in recomputing._model.modules())
+    assert not any(module.training for module in model_of(recomputing).modules())
 
 
 def test_each_policy_says_for_itself_whether_layers_are_recomputed(tiny_model, batch):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from plans import group, plans_of, ragged_groups, scored
+from plans import group, model_of, plans_of, ragged_groups, scored
 
 from pettingllms.errors import Interrupted
 from pettingllms.training.policies import Policies
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True, params=["shared", "packed", "padded"])
 def layout(request, monkeypatch):
     """How all policies of a test make their batches: an update does not depend on it."""
-    monkeypatch.setattr("pettingllms.training.policies.packs", lambda config: request.param != "padded")
+    monkeypatch.setattr("pettingllms.training.weights.packs", lambda config: request.param != "padded")
     build = Policies.__init__
 
     def built(self, *arguments, **settings):
@@ -28,8 +28,14 @@ def layout(request, monkeypatch):
     return request.param
 
 
-def policies_of(model, **settings):
-    made = Policies(plans_of(**settings).values(), model, CPU, trust_remote_code=False, seed=0)
+@pytest.fixture(params=["lora", "full"])
+def kind(request):
+    """What policies train."""
+    return {"specialization": request.param}
+
+
+def policies_of(folder, /, **settings):
+    made = Policies(plans_of(**settings).values(), folder, CPU, trust_remote_code=False, seed=0)
     # Fresh adapters are the identity; something to say lets errors show.
     generator = torch.Generator().manual_seed(1)
     for name in made.plans:
@@ -39,8 +45,8 @@ def policies_of(model, **settings):
 
 
 @pytest.fixture
-def policies(tiny_model):
-    return policies_of(tiny_model)
+def policies(tiny_model, kind):
+    return policies_of(tiny_model, model=kind)
 
 
 class Stepped(torch.optim.SGD):
@@ -63,10 +69,10 @@ def run(policies, groups, policy="a.b", *, seed=0, check=lambda: None, keep=Fals
     return result, getattr(policies.optimizers[policy], "gradients", [])
 
 
-def gradient(model, groups, **actor):
+def gradient(model, groups, kind=None, **actor):
     """The gradient of the first optimizer step, unclipped, and the result."""
     actor = {"grad_clip": 1e9, **actor}
-    policies = policies_of(model, actor=actor)
+    policies = policies_of(model, actor=actor, model=kind)
     result, steps = run(policies, groups)
     return result, steps[0]
 
@@ -77,10 +83,9 @@ def close(first, second, tolerance=1e-6):
 
 def exact_logprobs(policies, policy, prompt, response):
     """One sequence alone, unpadded, through the whole model."""
-    policies._model.set_adapter(policies._adapters[policy])
     ids = torch.tensor([[*prompt, *response]])
     with torch.no_grad():
-        logits = policies._model(input_ids=ids, use_cache=False).logits[0].float()
+        logits = model_of(policies, policy)(input_ids=ids, use_cache=False).logits[0].float()
     chosen = torch.log_softmax(logits, dim=-1)
     return [chosen[len(prompt) - 1 + place, token].item() for place, token in enumerate(response)]
 
@@ -98,26 +103,26 @@ MODES = ["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-to
     ],
     ids=["1", "2", "4", "8", "one row", "60 tokens"],
 )
-def test_c07_micro_batches_change_neither_loss_nor_gradient(tiny_model, mode, cut):
+def test_c07_micro_batches_change_neither_loss_nor_gradient(tiny_model, mode, cut, kind):
     groups = ragged_groups()
-    whole, wanted = gradient(tiny_model, groups, loss_agg_mode=mode)
-    parts, got = gradient(tiny_model, groups, loss_agg_mode=mode, **cut)
+    whole, wanted = gradient(tiny_model, groups, kind, loss_agg_mode=mode)
+    parts, got = gradient(tiny_model, groups, kind, loss_agg_mode=mode, **cut)
     assert parts.metrics["loss"] == pytest.approx(whole.metrics["loss"], rel=1e-5)
     assert close(got, wanted)
 
 
-def test_gradients_are_the_same_bit_for_bit_every_time(tiny_model):
+def test_gradients_are_the_same_bit_for_bit_every_time(tiny_model, kind):
     groups = ragged_groups()
-    _, first = gradient(tiny_model, groups)
+    _, first = gradient(tiny_model, groups, kind)
     for _ in range(3):
-        _, again = gradient(tiny_model, groups)
+        _, again = gradient(tiny_model, groups, kind)
         assert all(torch.equal(a, b) for a, b in zip(again, first, strict=True))
 
 
-def test_the_layout_changes_no_gradient(tiny_model, layout):
+def test_the_layout_changes_no_gradient(tiny_model, layout, kind):
     groups = ragged_groups()
-    _, got = gradient(tiny_model, groups)
-    policies = policies_of(tiny_model, actor={"grad_clip": 1e9})
+    _, got = gradient(tiny_model, groups, kind)
+    policies = policies_of(tiny_model, actor={"grad_clip": 1e9}, model=kind)
     policies.shared_prompt = policies.packed = False
     _, wanted = run(policies, groups)
     assert close(got, wanted[0], 1e-5)
@@ -144,9 +149,9 @@ def test_loss_is_the_mean_over_all_sampled_tokens(policies):
 def test_c19_the_ratio_of_the_first_mini_batch_is_exactly_one(tiny_model):
     # The adapter's configuration and the model's ask for dropout; scoring and training run without.
     policies = policies_of(tiny_model, actor={"ppo_epochs": 2, "clip_ratio": 1e-6})
-    for config in policies._model.peft_config.values():
+    for config in policies.weights["a.b"].model.peft_config.values():
         config.lora_dropout = 0.1
-    policies._model.config.attention_dropout = 0.1
+    model_of(policies).config.attention_dropout = 0.1
     first = Update(policies, "a.b", ragged_groups(), Ranks(), seed=0, check=lambda: None)
     first._remember(first._old, first._rows, reference=False)
     for batch in first._batches(first._rows):
@@ -158,8 +163,8 @@ def test_c19_the_ratio_of_the_first_mini_batch_is_exactly_one(tiny_model):
     assert 0 < result.metrics["clip_fraction"] <= 0.5
 
 
-def test_c23_training_one_policy_leaves_the_other_bit_identical(tiny_model):
-    policies = policies_of(tiny_model)
+def test_c23_training_one_policy_leaves_the_other_bit_identical(tiny_model, kind):
+    policies = policies_of(tiny_model, model=kind)
     run(policies, ragged_groups(policy="b"), "b", keep=True)
     before = [parameter.clone() for parameter in policies.parameters("b")]
     moments = [
@@ -176,8 +181,8 @@ def test_c23_training_one_policy_leaves_the_other_bit_identical(tiny_model):
         assert all(torch.equal(kept[name], value) for name, value in state.items())
 
 
-def test_c23_interleaved_policies_end_where_each_alone_ends(tiny_model):
-    interleaved, separate = policies_of(tiny_model), policies_of(tiny_model)
+def test_c23_interleaved_policies_end_where_each_alone_ends(tiny_model, kind):
+    interleaved, separate = policies_of(tiny_model, model=kind), policies_of(tiny_model, model=kind)
     for policy in ("a.b", "b", "a.b", "b"):
         run(interleaved, ragged_groups(policy=policy), policy, keep=True)
     for policy in ("a.b", "a.b", "b", "b"):
@@ -281,10 +286,9 @@ def test_distance_and_entropy_give_gradient_to_samples_without_advantage(tiny_mo
         assert any(one.abs().max() > 0 for one in steps[0])
 
 
-def test_the_distance_to_the_reference_is_zero_before_the_first_update(tiny_model):
-    policies = Policies(
-        plans_of(actor={"use_kl_loss": True}).values(), tiny_model, CPU, trust_remote_code=False, seed=0
-    )
+def test_the_distance_to_the_reference_is_zero_before_the_first_update(tiny_model, kind):
+    plans = plans_of(actor={"use_kl_loss": True}, model=kind)
+    policies = Policies(plans.values(), tiny_model, CPU, trust_remote_code=False, seed=0)
     result, _ = run(policies, ragged_groups())
     assert result.metrics["reference_kl"] == 0
 

@@ -26,10 +26,14 @@ CASES = {
 }
 
 
-def updated(model, ranks, actor, groups, optimizer=None):
-    """The adapters after one update of `a.b`, as a list of tensors, and what the update measured."""
+def updated(model, ranks, actor, groups, optimizer=None, kind="lora"):
+    """The weights after one update of `a.b`, as a list of tensors, and what the update measured."""
     policies = Policies(
-        plans_of(actor=actor).values(), model, torch.device("cpu"), trust_remote_code=False, seed=0
+        plans_of(actor=actor, model={"specialization": kind}).values(),
+        model,
+        torch.device("cpu"),
+        trust_remote_code=False,
+        seed=0,
     )
     generator = torch.Generator().manual_seed(1)
     for name in policies.plans:
@@ -46,11 +50,12 @@ def sgd(parameters):
 
 
 def results(model, ranks):
-    """By case, the adapters after an update: plain SGD and AdamW, and one where a rank has no sample."""
+    """By case, the weights after an update: plain SGD and AdamW, and one where a rank has no sample."""
     found = {}
     for name, actor in CASES.items():
         found[f"sgd {name}"] = updated(model, ranks, actor, ragged_groups(), sgd)
         found[f"adamw {name}"] = updated(model, ranks, actor, ragged_groups())
+        found[f"sgd full {name}"] = updated(model, ranks, actor, ragged_groups(), sgd, "full")
     found["one row"] = updated(model, ranks, {}, ragged_groups(1), sgd)
     found["no row"] = updated(model, ranks, {}, [])
     return found

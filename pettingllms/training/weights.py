@@ -1,0 +1,123 @@
+"""What one policy trains: the protocol of its weights, and what all kinds of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from pettingllms.errors import RefusedError
+from pettingllms.training.batching import Batch, packs
+from pettingllms.training.branches import use_branches
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+SCALED_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Model settings that change logits after the output matrix; they are not applied here."""
+
+
+class Weights(Protocol):
+    """The weights of one policy, inside a model that it may share with others.
+
+    The model is in evaluation mode at all times: scoring and training run the same path, with nothing
+    random in it.
+    """
+
+    @property
+    def packed(self) -> bool:
+        """Whether tokens of several sequences may go through the model as one."""
+
+    @property
+    def width(self) -> int:
+        """H: how many numbers a hidden state has."""
+
+    def named_parameters(self) -> dict[str, Tensor]:
+        """What is trained, by names that do not depend on other policies, always in the same order."""
+
+    def forward(self, batch: Batch, *, reference: bool = False) -> tuple[Tensor, Tensor]:
+        """Last hidden states [N, H] at `batch.scored_N`, and the output matrix [V, H] that they meet.
+
+        Of the policy as it started if `reference`.
+        """
+
+    def export(self, folder: Path) -> None:
+        """Write the weights as engines and other libraries read them."""
+
+    def load(self, folder: Path) -> None:
+        """Read what `export` wrote, bit for bit. Raises CheckpointError when it does not fit."""
+
+
+class Recomputation:
+    """Gradient checkpointing of a model's layers: a layer keeps its input and is computed again for its
+    gradient, inside the context that `again` gives when it is computed first.
+
+    transformers' own needs training mode, which would also switch dropout on.
+    Raises RefusedError when the model does not say what its layers are.
+    """
+
+    def __init__(self, model: Any, again: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
+        from transformers.modeling_layers import GradientCheckpointingLayer
+
+        self.on = True
+        self._again = again
+        layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+        if not layers:
+            raise RefusedError(
+                f"gradient checkpointing is not available for {type(model).__name__}",
+                help="set enable_gradient_checkpointing = false",
+            )
+        for layer in layers:
+            layer.forward = partial(self._call, layer.forward)
+
+    def _call(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not (self.on and torch.is_grad_enabled()):
+            return forward(*args, **kwargs)
+        return checkpoint(
+            forward,
+            *args,
+            use_reentrant=False,
+            preserve_rng_state=False,  # nothing is drawn: the model is in evaluation mode
+            context_fn=lambda: (nullcontext(), self._again()),
+            **kwargs,
+        )
+
+
+def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, bool]:
+    """The causal language model in `folder`, in evaluation mode, and whether it packs.
+
+    Raises RefusedError where its logits are more than the product of hidden state and output matrix.
+    """
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
+    )
+    scaled = [name for name in SCALED_HEADS if getattr(model.config, name, None) not in (None, 1, 1.0)]
+    if getattr(model.get_output_embeddings(), "bias", None) is not None:
+        scaled.append("a bias of the output matrix")
+    if scaled:
+        raise RefusedError(
+            f"the model in {folder} sets {', '.join(scaled)}, which is not available in this version",
+            help="use a model whose logits are the plain product of hidden state and output matrix",
+        )
+    packed = packs(model)
+    if packed:
+        use_branches(model)
+    return model.eval(), packed
+
+
+def scored_hidden(model: Any, batch: Batch) -> Tensor:
+    """Last hidden states [N, H] of a causal language model where sampled tokens are predicted."""
+    hidden_BTH: Tensor = model.base_model(
+        input_ids=batch.input_BT,
+        position_ids=batch.position_BT,
+        use_cache=False,
+        **batch.attention,
+    ).last_hidden_state
+    # Siblings share the position that predicts their first token; their gradients are added there.
+    return hidden_BTH.flatten(0, 1).index_select(0, batch.scored_N)

@@ -67,8 +67,8 @@ class ChatTokenizer:
         for token, number in self._tokenizer.get_vocab().items():
             if other.get(token) != number:
                 raise RefusedError(
-                    f"{about} has another tokenizer than the policy: {token!r} is {number} of the policy, and "
-                    f"{other.get(token, 'nothing')} there",
+                    f"{about} has another tokenizer than the policy: {token!r} is {number} of the policy, "
+                    f"and {other.get(token, 'nothing')} there",
                     help="name a model of the same family, or none",
                 )
 

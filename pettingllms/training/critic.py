@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,11 @@ def _of_the_policy(policies: Policies, name: str) -> Body:
 
 
 def _own(weights: Weights, parameters: Mapping[str, Tensor]) -> Body:
-    return Body(lambda batch: weights.forward(batch)[0], weights.width, parameters, weights.packed)
+    return Body(partial(_last_hidden, weights), weights.width, parameters, weights.packed)
+
+
+def _last_hidden(weights: Weights, batch: Batch) -> Tensor:
+    return weights.forward(batch)[0]
 
 
 def _own_plan(plan: PolicyPlan, critic: CriticPlan, path: str) -> PolicyPlan:

@@ -122,6 +122,9 @@ ACTOR_REASONS = (
 )
 
 
+CRITIC_ENABLE = 'enable: there is a critic where algorithm.adv_estimator = "gae"'
+
+
 def test_keys_without_effect_are_told_of_once_for_each_section():
     changes = {
         ".".join((*OURS, "actor", "strategy")): "fsdp",
@@ -147,8 +150,7 @@ def test_keys_without_effect_are_told_of_once_for_each_section():
         ),
         (*PPO, "critic", "enable"): (
             f"[{below}.critic]: 2 keys have no effect here: enable, strategy",
-            'enable: there is a critic where algorithm.adv_estimator = "gae"; '
-            "strategy: memory and speed, not results, depend on it",
+            f"{CRITIC_ENABLE}; strategy: memory and speed, not results, depend on it",
         ),
         ("training", "num_workers"): (
             "training.num_workers has no effect here",

@@ -225,7 +225,7 @@ class Group:
 
     @property
     def flat(self) -> bool:
-        """True when all rewards are equal but for rounding: nothing can be learned from the group.
+        """True when all rewards are equal but for rounding: to compare them teaches nothing.
 
         Equal: no further apart than 1e-6 of the largest, or of 1 where all are smaller, as
         `advantages.equality` says it.

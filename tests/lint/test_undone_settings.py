@@ -265,6 +265,20 @@ def test_limits_of_vllm_are_none_of_other_engines(engine, code, changes):
     assert found(code, changes | {f"{ROLLOUT}.name": engine}) == []
 
 
+CRITIC = f"{TRAINER}.critic.model.path"
+
+
+@pytest.mark.parametrize(
+    ("code", "path"), [("PLM204", "your model"), ("PLM205", "/no/such/folder"), ("PLM206", "builtin:nothing")]
+)
+def test_the_model_of_a_critic_is_looked_for_where_there_is_one(code, path):
+    assert [where for where, _ in found(code, GAE | {CRITIC: path})] == [CRITIC]
+    assert found(code, {CRITIC: path}) == []
+    assert {
+        f"models.*.ppo_trainer_config.{key}" for key in ("critic.model.path", "algorithm.adv_estimator")
+    } <= {".".join(read) for read in RULES[code].reads}
+
+
 TWO = {
     "base_models.policy_1": {"path": "builtin:smollm2-135m-instruct", "name": "other"},
     "agent_policy_configs.agent_configs.agent_1.policy_name": "other",

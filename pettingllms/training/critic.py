@@ -41,9 +41,9 @@ class Critic:
     advantage is a return. `updates`: training steps in which it was updated.
     """
 
-    def __init__(self, plan: PolicyPlan, critic: CriticPlan, body: Body, device: torch.device) -> None:
+    def __init__(self, plan: PolicyPlan, settings: CriticPlan, body: Body, device: torch.device) -> None:
         """`plan`: of the policy that it judges."""
-        self.plan, self.critic, self.device, self.updates = plan, critic, device, 0
+        self.plan, self.settings, self.device, self.updates = plan, settings, device, 0
         self.packed = body.packed
         self._hidden = body.hidden
         self._head = torch.nn.Linear(body.width, 1, device=device, dtype=torch.float32)
@@ -51,7 +51,7 @@ class Critic:
             torch.nn.init.zeros_(parameter)
         head = {f"head.{name}": parameter for name, parameter in self._head.named_parameters()}
         self._parameters = head | {f"model.{name}": one for name, one in body.parameters.items()}
-        optim = critic.optim
+        optim = settings.optim
         self.optimizer = torch.optim.AdamW(
             self._parameters.values(),
             lr=optim.lr,

@@ -30,14 +30,14 @@ class CriticUpdate(TokenUpdate):
     ) -> None:
         """`check` and `seed`: as in `Place`."""
         self._critic = critic
-        plan = critic.critic
+        settings = critic.settings
         trained = Trained(
             critic.parameters,
             critic.optimizer,
-            learning_rate(plan.optim, plan.schedule_steps, critic.updates + 1),
-            epochs=plan.epochs,
-            mini_batch_size=plan.mini_batch_size,
-            grad_clip=plan.grad_clip,
+            learning_rate(settings.optim, settings.schedule_steps, critic.updates + 1),
+            epochs=settings.epochs,
+            mini_batch_size=settings.mini_batch_size,
+            grad_clip=settings.grad_clip,
             norm_threshold=critic.plan.actor.grad_norm_threshold,
             shared=critic.packed,
             packed=critic.packed,
@@ -62,9 +62,9 @@ class CriticUpdate(TokenUpdate):
     def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int) -> Mapping[str, float]:
         value_N = self._critic.values(batch)
         old_N, return_N = self._of(batch, _values), self._of(batch, _returns)
-        loss_N, clipped_N = value_loss(value_N, old_N, return_N, clip=self._critic.critic.clip)
+        loss_N, clipped_N = value_loss(value_N, old_N, return_N, clip=self._critic.settings.clip)
         weight_N = token_weights(
-            self._critic.critic.aggregation,
+            self._critic.settings.aggregation,
             batch.sequence_N,
             batch.length_S,
             tokens=total_tokens,

@@ -205,7 +205,7 @@ class TrainingLoop:
                         f"the critic of policy {policy!r} was not updated in step {step}: its gradient is no "
                         "number or above grad_norm_threshold"
                     )
-                if step <= critic.critic.warmup:
+                if step <= critic.settings.warmup:
                     continue
             result = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check).run()
             measured |= {(key, policy): value for key, value in result.metrics.items()}

@@ -297,7 +297,7 @@ def test_its_state_brings_it_back_bit_for_bit(tiny_model, kind):
     second["a.b"].load_state(*kept)
     for critic in (first["a.b"], second["a.b"]):
         critic.optimizer.param_groups[0]["lr"] = 0.1
-    second["a.b"].critic = first["a.b"].critic
+    second["a.b"].settings = first["a.b"].settings
     for critic in (first["a.b"], second["a.b"]):
         update(critic, groups, plain=False)
     assert same(first["a.b"].parameters, second["a.b"].parameters)

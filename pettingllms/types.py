@@ -114,7 +114,8 @@ class Sample:
     `candidate`: which of the K actions of its turn it belongs to; an action of `sample_num` completions
     has as many samples, which share its reward. `reward`: None where there is none, because generation
     or the machinery around the environment failed. `masked`: why the sample is not trained on.
-    `success`: whether the task is solved in the state that the candidate leads to.
+    `success`: whether the task is solved in the state that the candidate leads to. `values`: where the
+    policy has a critic, what it expected to be earned from the state before each token on.
     """
 
     completion: Completion
@@ -124,6 +125,7 @@ class Sample:
     reward: Reward | None
     success: bool
     masked: str | None = None
+    values: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +174,23 @@ class GroupKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCredit:
+    """What the tokens of a sample get where a critic judges them; one number per token each.
+
+    `returns`: what the critic should have expected before the token.
+    """
+
+    advantages: tuple[float, ...]
+    returns: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A sample with what the update needs beside its tokens.
 
-    `dropped`: why it is left out of the loss: masked, or the name of the filter that removed it.
+    `advantage`: that of each token; with a critic, the mean of theirs. `dropped`: why it is left out of the
+    loss: masked, or the name of the filter that removed it. `per_token`: with a critic, what each token
+    gets; None where the sample has no reward.
     """
 
     sample: Sample
@@ -183,6 +198,14 @@ class Scored:
     sampling: TokenSampling
     advantage: float
     dropped: str | None = None
+    per_token: TokenCredit | None = None
+
+    @property
+    def advantages(self) -> tuple[float, ...]:
+        """The advantage of each token."""
+        if self.per_token is not None:
+            return self.per_token.advantages
+        return (self.advantage,) * len(self.sample.completion.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +225,7 @@ class Group:
 
     @property
     def flat(self) -> bool:
-        """True when all rewards are equal but for rounding: nothing can be learned from the group.
+        """True when all rewards are equal but for rounding: to compare them teaches nothing.
 
         Equal: no further apart than 1e-6 of the largest, or of 1 where all are smaller, as
         `advantages.equality` says it.

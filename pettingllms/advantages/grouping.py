@@ -34,10 +34,13 @@ class Plan(Protocol):
 class Uncredited(Scored):
     """A sample whose advantage is still to be computed.
 
-    `owner`: which of the rewards of its group is that of its candidate; None where that has none.
+    `owner`: which of the rewards of its group is that of its candidate; None where that has none. `turn`:
+    index of its turn. `earned`: what was earned from its turn on, and before the next of its candidate.
     """
 
     owner: int | None = None
+    turn: int = 0
+    earned: float = 0.0
 
 
 class _Part(NamedTuple):
@@ -47,11 +50,19 @@ class _Part(NamedTuple):
     turn: Turn
 
 
+class _Action(NamedTuple):
+    """The completions of one action, and what was earned from it on, before the next of its candidate."""
+
+    turn: Turn
+    samples: Sequence[Sample]
+    earned: float
+
+
 class _Candidate(NamedTuple):
     """What is compared: an action, or all actions of one agent in one episode."""
 
     reward: float | None
-    samples: list[tuple[Turn, Sample]]
+    actions: Sequence[_Action]
 
 
 def groups_of(
@@ -95,14 +106,25 @@ def _group(key: GroupKey, place: int, parts: Sequence[_Part], algorithm: Algorit
     candidates = _trajectories(key.agent, parts) if key.turn is None else _actions(parts)
     rewards: list[float] = []
     members: list[Scored] = []
-    for reward, samples in candidates:
+    for reward, actions in candidates:
         owner = None if reward is None else len(rewards)
         if reward is not None:
             rewards.append(reward)
-        for turn, sample in samples:
-            if sample.completion.token_ids:
-                dropped = _left_out(sample, owner is None, algorithm)
-                members.append(Uncredited(sample, turn.prompt_ids, turn.sampling, 0.0, dropped, owner))
+        members += [
+            Uncredited(
+                sample,
+                turn.prompt_ids,
+                turn.sampling,
+                0.0,
+                _left_out(sample, owner is None, algorithm),
+                owner=owner,
+                turn=turn.index,
+                earned=earned,
+            )
+            for turn, samples, earned in actions
+            for sample in samples
+            if sample.completion.token_ids
+        ]
     failed = len(candidates) - len(rewards)
     return Group(key, place, parts[0].turn.policy, tuple(members), tuple(rewards), failed)
 
@@ -111,12 +133,13 @@ def _actions(parts: Iterable[_Part]) -> list[_Candidate]:
     """The candidates of all turns, by their numbers, each worth its own reward."""
     found = []
     for _, turn in parts:
-        samples: dict[int, list[tuple[Turn, Sample]]] = {}
+        samples: dict[int, list[Sample]] = {}
         for sample in turn.samples:
-            samples.setdefault(sample.candidate, []).append((turn, sample))
+            samples.setdefault(sample.candidate, []).append(sample)
         for _, own in sorted(samples.items()):
-            reward = _reward(sample for _, sample in own)
-            found.append(_Candidate(None if reward is None else reward.trained, own))
+            reward = _reward(own)
+            worth = None if reward is None else reward.trained
+            found.append(_Candidate(worth, [_Action(turn, own, worth or 0.0)]))
     return found
 
 
@@ -125,17 +148,31 @@ def _trajectories(agent: str, parts: Iterable[_Part]) -> list[_Candidate]:
     branches: dict[int, list[_Part]] = {}
     for part in parts:
         branches.setdefault(part.episode.branch, []).append(part)
-    return [
-        _Candidate(
-            _return(own[0].episode, agent), [(turn, sample) for _, turn in own for sample in turn.samples]
-        )
-        for own in branches.values()
-    ]
+    return [_trajectory(agent, own[0].episode, [turn for _, turn in own]) for own in branches.values()]
 
 
-def _return(episode: Episode, agent: str) -> float | None:
-    """What all agents earned at all turns, less the penalties of `agent`; None where one of them failed."""
-    earned = []
+def _trajectory(agent: str, episode: Episode, turns: Sequence[Turn]) -> _Candidate:
+    """The actions of `agent`, whose turns in the episode are `turns`.
+
+    Each earned what all agents did until the agent's next one. What they earned before the first of them is
+    part of the return, and of no action.
+    """
+    earned = _earned(episode, agent)
+    # A turn without tokens has no token to be rewarded: what it earned goes to the one before it.
+    begins = [turn.index for turn in turns if any(sample.completion.token_ids for sample in turn.samples)]
+    actions = []
+    for turn in turns:
+        ends = next((begin for begin in begins if begin > turn.index), math.inf)
+        own = [value for index, value in earned.items() if turn.index <= index < ends]
+        actions.append(_Action(turn, turn.samples, math.fsum(own)))
+    # An environment that failed before the next agent could be asked has no turn to show for it.
+    whole = len(earned) == len(episode.turns) and episode.stop_reason is not StopReason.FAILED
+    return _Candidate(math.fsum(earned.values()) if whole else None, actions)
+
+
+def _earned(episode: Episode, agent: str) -> dict[int, float]:
+    """By turn, what it earned, less the penalties of `agent`; a turn that failed is not there."""
+    earned = {}
     for turn in episode.turns:
         if len({sample.candidate for sample in turn.samples}) > 1:
             raise InvariantError(
@@ -145,10 +182,8 @@ def _return(episode: Episode, agent: str) -> float | None:
             )
         reward = _reward(turn.samples)
         if reward is not None:
-            earned.append(reward.trained if turn.agent == agent else reward.total)
-    # An environment that failed before the next agent could be asked has no turn to show for it.
-    whole = len(earned) == len(episode.turns) and episode.stop_reason is not StopReason.FAILED
-    return math.fsum(earned) if whole else None
+            earned[turn.index] = reward.trained if turn.agent == agent else reward.total
+    return earned
 
 
 def _reward(samples: Iterable[Sample]) -> Reward | None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pettingllms.config.agents import AgentConfig
+from pettingllms.config.critic import Aggregation, CriticModelConfig
 from pettingllms.config.experiment import ExperimentConfig, Specialization
-from pettingllms.config.ppo import ActorConfig, AlgorithmConfig, ModelConfig, RolloutConfig
+from pettingllms.config.optim import OptimConfig
+from pettingllms.config.ppo import ActorConfig, AlgorithmConfig, ModelConfig, PpoTrainerConfig, RolloutConfig
 from pettingllms.config.turns import turns_of
 from pettingllms.process import usable_cores
 from pettingllms.types import TokenSampling
@@ -20,6 +22,24 @@ V = TypeVar("V")
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM takes as `max_lora_rank`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriticPlan:
+    """The critic of one policy with every value settled.
+
+    `warmup`: training steps at the beginning in which the policy is not updated.
+    """
+
+    model: CriticModelConfig
+    optim: OptimConfig
+    schedule_steps: int
+    epochs: int
+    mini_batch_size: int | None
+    clip: float
+    grad_clip: float
+    aggregation: Aggregation
+    warmup: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,7 @@ class PolicyPlan:
     rollout: RolloutConfig
     actor: ActorConfig
     algorithm: AlgorithmConfig
+    critic: CriticPlan | None
 
     @property
     def uses_reference(self) -> bool:
@@ -193,15 +214,36 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         clip_low=first_set(actor.clip_ratio_low, actor.clip_ratio),
         clip_high=first_set(actor.clip_ratio_high, actor.clip_ratio),
         loss_scale=first_set(actor.loss_scale_factor, response),
-        schedule_steps=actor.optim.total_training_steps
-        if actor.optim.total_training_steps > 0
-        else turns_of(config, name),
+        schedule_steps=_schedule_steps(config, name, actor.optim),
         filter_method=ppo.filter_method,
         filter_ratio=ppo.filter_ratio,
         rollout=rollout,
         actor=actor,
         algorithm=ppo.algorithm,
+        critic=_critic(config, name, ppo) if ppo.algorithm.adv_estimator == "gae" else None,
     )
+
+
+def _critic(config: ExperimentConfig, name: str, ppo: PpoTrainerConfig) -> CriticPlan:
+    critic, actor = ppo.critic, ppo.actor_rollout_ref.actor
+    return CriticPlan(
+        model=critic.model,
+        optim=critic.optim,
+        schedule_steps=_schedule_steps(config, name, critic.optim),
+        epochs=first_set(critic.ppo_epochs, actor.ppo_epochs),
+        mini_batch_size=actor.ppo_mini_batch_size
+        if critic.ppo_mini_batch_size is None
+        else critic.ppo_mini_batch_size,
+        clip=critic.cliprange_value,
+        grad_clip=critic.grad_clip,
+        aggregation=first_set(critic.loss_agg_mode, actor.loss_agg_mode),
+        warmup=ppo.trainer.critic_warmup,
+    )
+
+
+def _schedule_steps(config: ExperimentConfig, policy: str, optim: OptimConfig) -> int:
+    own = optim.total_training_steps
+    return own if own > 0 else turns_of(config, policy)
 
 
 def train_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.critic import CriticConfig
+from pettingllms.config.model import ConfigModel
+from pettingllms.config.optim import OptimConfig
 
 
 class DataConfig(ConfigModel):
@@ -36,31 +38,6 @@ class ActorModelConfig(ConfigModel):
     """Folder of a trained adapter (PEFT format) to start from; the reference policy is that adapter then."""
     enable_gradient_checkpointing: bool | None = None
     """Whether layers are computed again in the backward pass instead of kept. Default: on CUDA only."""
-
-
-class OptimConfig(ConfigModel):
-    """AdamW of one policy. Schedules count the training steps in which the policy was updated."""
-
-    lr: float = Field(1e-6, gt=0)
-    """Learning rate, after the warm-up."""
-    weight_decay: float = Field(0.01, ge=0)
-    """Decoupled weight decay."""
-    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.9, 0.999], min_length=2, max_length=2)
-    """Decay rates of the two moments."""
-    lr_warmup_steps: int = -1
-    """Steps in which the learning rate rises from 0 in a line; below 0, `lr_warmup_steps_ratio` says how
-    many."""
-    lr_warmup_steps_ratio: float = Field(0.0, ge=0, le=1)
-    """Share of `total_training_steps` for the warm-up."""
-    warmup_style: Literal["constant", "cosine"] = "constant"
-    """What the learning rate does after the warm-up."""
-    min_lr_ratio: float | None = Field(None, ge=0, le=1)
-    """Of a cosine schedule: the learning rate at its lowest, as a share of `lr`. Default: 0."""
-    num_cycles: float = Field(0.5, gt=0)
-    """Of a cosine schedule: waves; 0.5 falls once from `lr` to the lowest."""
-    total_training_steps: int = -1
-    """Length of the schedule in steps; -1 is all steps of the run that update the policy, which are
-    `training.total_training_steps` unless policies take turns."""
 
 
 class PrecisionConfig(ConfigModel):
@@ -196,6 +173,13 @@ class GpuCounts(ConfigModel):
     """GPUs of each node that train. Default: all of them."""
 
 
+class TrainerConfig(GpuCounts):
+    """GPU counts, and what a trainer does at first."""
+
+    critic_warmup: int = Field(0, ge=0)
+    """Of `gae`: steps at the beginning in which only the critic is updated."""
+
+
 class ActorRolloutRefConfig(ConfigModel):
     """Model, update and rollout of one policy."""
 
@@ -233,16 +217,17 @@ class FilterGroupsConfig(ConfigModel):
 class AlgorithmConfig(ConfigModel):
     """How rewards become advantages, and how the engine's samples are weighed."""
 
-    adv_estimator: Annotated[
-        Literal["grpo", "dr_grpo", "rloo", "reinforce_plus_plus", "gae"],
-        Only("grpo", "dr_grpo", "rloo", "reinforce_plus_plus"),
-    ] = "grpo"
-    """Advantage estimator."""
+    adv_estimator: Literal["grpo", "dr_grpo", "rloo", "reinforce_plus_plus", "gae"] = "grpo"
+    """Advantage estimator. `gae` brings a critic; the others compare candidates."""
     grouping: Literal["agent_turn", "trajectory"] = "agent_turn"
     """Which samples share a baseline: those of one task, turn and agent, or an agent's whole trajectories of
     one task, compared by the returns of their episodes: the sum of all agents' rewards."""
     norm_adv_by_std_in_grpo: bool = True
     """Whether `grpo` divides by the standard deviation of the group."""
+    gamma: float = Field(1.0, ge=0, le=1)
+    """Of `gae`: what a reward counts one token earlier, as a share of itself."""
+    lam: float = Field(1.0, ge=0, le=1)
+    """Of `gae`: how far an advantage looks before it takes the critic's word; 1: to the end, 0: one token."""
     use_kl_in_reward: bool = False
     """Whether the distance of a sample to the reference policy is taken off its reward."""
     kl_penalty: Literal["kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3"] = "kl"
@@ -283,8 +268,10 @@ class PpoTrainerConfig(ConfigModel):
     """Model, update, rollout."""
     algorithm: AlgorithmConfig = AlgorithmConfig()
     """Advantages."""
-    trainer: GpuCounts = GpuCounts()
-    """GPU counts."""
+    critic: CriticConfig = CriticConfig()
+    """What expects rewards, where `algorithm.adv_estimator = "gae"`."""
+    trainer: TrainerConfig = TrainerConfig()
+    """GPU counts, and the critic's head start."""
 
 
 class ModelConfig(ConfigModel):

@@ -12,7 +12,7 @@ from pettingllms.documents.source import Finding
 from pettingllms.registry import closest
 
 NOT_AN_EXPERIMENT = "PLM011"
-_TRAINER = {*PpoTrainerConfig.model_fields, "critic", "reward_model", "custom_reward_function", "ray_kwargs"}
+_TRAINER = {*PpoTrainerConfig.model_fields, "reward_model", "custom_reward_function", "ray_kwargs"}
 _SWEEP_FILE = {"method", "parameters"}
 _MOUNT = '{ "../ppo_trainer@models.model_0.ppo_trainer_config" = "NAME" }'
 

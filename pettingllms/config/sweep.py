@@ -19,7 +19,10 @@ METRICS = (
     *("train/kl_reward/<policy>", "train/kl_coef/<policy>", "train/entropy/<policy>"),
     *("train/clip_fraction/<policy>", "train/is_weight/<policy>", "train/is_capped/<policy>"),
     *("train/engine_gap/<policy>", "train/nonfinite_engine/<policy>", "train/grad_norm/<policy>"),
-    *("train/dropped_steps/<policy>", "train/lr/<policy>", "epoch", "epoch/success_rate"),
+    *("train/dropped_steps/<policy>", "train/lr/<policy>", "train/value_loss/<policy>"),
+    *("train/value_clip_fraction/<policy>", "train/explained_variance/<policy>"),
+    *("train/critic_grad_norm/<policy>", "train/critic_dropped_steps/<policy>"),
+    *("train/critic_lr/<policy>", "epoch", "epoch/success_rate"),
     *("epoch/reward/<agent>", "time/step", "time/rollout", "time/train", "time/sync", "time/val"),
     *("time/test", "perf/rollout_tokens_per_second"),
 )

@@ -20,7 +20,6 @@ from pettingllms.config.key_meanings import (
 
 SPEED = NoEffect("memory and speed, not results, depend on it")
 UNREAD = NoEffect()
-NO_CRITIC = NoEffect("no critic is trained")
 NO_REWARD_MODEL = NoEffect("rewards come from the environment")
 NO_RAY = NoEffect("no Ray cluster is started")
 NO_PROFILER = NoEffect("there is no profiler")
@@ -31,6 +30,7 @@ OWN_AGENTS = NoEffect("agents are those of agent_policy_configs")
 SIZED = NoEffect("the engine is sized by the ranks of the policies")
 LOGPROBS = NoEffect("log-probabilities are always those of the distribution that was sampled from")
 REFERENCE = NoEffect("memory and speed, not results, depend on how the reference policy is computed")
+AS_THE_POLICY = NoEffect("it is as that of the policy")
 NULL = (None,)
 
 DATA: Table = {
@@ -147,7 +147,6 @@ TRAINER: Table = {
     **each("balance_batch use_legacy_worker_impl npu_profile default_hdfs_dir", UNREAD),
     **each("del_local_ckpt_after_load val_batch_size", UNREAD),
     **each("log_val_generations rollout_data_dir validation_data_dir", NoEffect("every episode is kept")),
-    "critic_warmup": NO_CRITIC,
     "val_before_train": NoEffect("validation runs before the first step and after the last"),
     "val_only": DoneOnlyAs((False,)),
     "resume_mode": DoneOnlyAs(("auto", "disable"), "each run starts in a folder of its own"),
@@ -157,8 +156,6 @@ TRAINER: Table = {
 }
 
 ALGORITHM: Table = {
-    "gamma": DoneOnlyAs((1,), "rewards are not discounted"),
-    "lam": NoEffect("read by adv_estimator = gae only"),
     **each("use_pf_ppo clip_advantages", DoneOnlyAs((False,))),
     "pf_ppo": NoEffect("read by use_pf_ppo only"),
     "filter_groups": {
@@ -179,6 +176,22 @@ ALGORITHM: Table = {
         **each("rollout_is_batch_normalize use_pure_rollout_correction", DoneOnlyAs((False,))),
         **each("bypass_old_logprob_for_rollout bypass_mode", DoneOnlyAs((False,))),
         "loss_type": NoEffect("read by bypass_mode only"),
+    },
+}
+
+CRITIC: Table = {
+    "enable": NoEffect('there is a critic where algorithm.adv_estimator = "gae"'),
+    **each("strategy ulysses_sequence_parallel_size nccl_timeout", SPEED),
+    **each("forward_micro_batch_size forward_micro_batch_size_per_gpu forward_max_token_len_per_gpu", SPEED),
+    **each("ppo_infer_micro_batch_size_per_gpu ppo_infer_max_token_len_per_gpu", SPEED),
+    **each("use_dynamic_bsz ppo_max_token_len_per_gpu shuffle", AS_THE_POLICY),
+    **each("ppo_micro_batch_size ppo_micro_batch_size_per_gpu", AS_THE_POLICY),
+    **{key: ACTOR[key] for key in ("rollout_n", "data_loader_seed", "checkpoint", "profiler")},
+    "optim": OPTIM,
+    "model": {
+        **MODEL,
+        "enable_gradient_checkpointing": AS_THE_POLICY,
+        "fsdp_config": {"model_dtype": AS_THE_POLICY, "*": SPEED},
     },
 }
 
@@ -205,12 +218,16 @@ PPO_TRAINER: Table = {
             "*": REFERENCE,
         },
         "rollout": ROLLOUT,
-        "trainer": {**TRAINER, **each("n_gpus_per_node n_training_gpus_per_node", Honoured())},
+        "trainer": {
+            **TRAINER,
+            **each("n_gpus_per_node n_training_gpus_per_node", Honoured()),
+            "critic_warmup": BelongsTo("...trainer.critic_warmup", inert=(0,)),
+        },
     },
     "actor": SectionBelongsTo(".actor_rollout_ref.actor"),
     "rollout": SectionBelongsTo(".actor_rollout_ref.rollout"),
     "model": SectionBelongsTo(".actor_rollout_ref.model"),
-    "critic": {"enable": DoneOnlyAs((False,)), "*": NO_CRITIC},
+    "critic": CRITIC,
     "reward_model": REWARD_MODEL,
     "custom_reward_function": {"path": DoneOnlyAs(), "*": NO_REWARD_MODEL},
     "reward_manager": NO_REWARD_MODEL,

@@ -17,6 +17,7 @@ _HOMES: dict[str, KeyPath] = {
     "trainer.logger": ("training", "logger"),
     "trainer.n_gpus_per_node": ("resource", "n_gpus_per_node"),
     "trainer.nnodes": ("resource", "nnodes"),
+    "trainer.critic_warmup": (*POLICY, "trainer", "critic_warmup"),
     "trainer.save_freq": ("training", "save_freq"),
     "trainer.test_freq": ("training", "val_freq"),
     "trainer.total_training_steps": ("training", "total_training_steps"),

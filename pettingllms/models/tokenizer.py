@@ -30,6 +30,7 @@ class ChatTokenizer:
             )
         cuts = exact_cuts(self._tokenizer)
         self._pieces = PieceEncoder(self.encode, cuts) if cuts else None
+        self._trust_remote_code = trust_remote_code
         self.end_id: int = self._tokenizer.eos_token_id
         self.end_ids = _model_end_ids(folder) | {self.end_id}
 
@@ -54,6 +55,22 @@ class ChatTokenizer:
         """Text of `token_ids`, special tokens left out."""
         text: str = self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
         return text
+
+    def refuse_other_ids(self, folder: Path, about: str) -> None:
+        """Raise RefusedError, which begins with `about`, where the model in `folder` has other token ids.
+
+        It may have further ones.
+        """
+        from transformers import AutoTokenizer
+
+        other = AutoTokenizer.from_pretrained(folder, trust_remote_code=self._trust_remote_code).get_vocab()
+        for token, number in self._tokenizer.get_vocab().items():
+            if other.get(token) != number:
+                raise RefusedError(
+                    f"{about} has another tokenizer than the policy: {token!r} is {number} of the policy, "
+                    f"and {other.get(token, 'nothing')} there",
+                    help="name a model of the same family, or none",
+                )
 
     def stops(self, prompt_ids: Sequence[int], stop: Sequence[str]) -> StopStrings:
         """A watch for `stop` in what will be sampled after `prompt_ids`."""

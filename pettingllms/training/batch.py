@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pettingllms.advantages import estimator_of
 from pettingllms.advantages.filtering import filtered, informative_places
+from pettingllms.advantages.gae import credit_tokens
 from pettingllms.advantages.grouping import check_groups, credit, groups_of
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RolloutError
@@ -79,8 +80,15 @@ def step_batch(
     kept = []
     for name, plan in plans.items():
         own = [group for group in groups if group.policy == name]
-        kept += filtered(credit(own, estimator_of(plan.algorithm)), plan.filter_method, plan.filter_ratio)
+        kept += filtered(_credited(own, plan), plan.filter_method, plan.filter_ratio)
     return StepBatch(episodes, kept, {episode.place for episode in episodes}, distances)
+
+
+def _credited(groups: Sequence[Group], plan: PolicyPlan) -> list[Group]:
+    """The groups of a policy with their advantages: by what its critic expected, or by comparison."""
+    if plan.critic is None:
+        return credit(groups, estimator_of(plan.algorithm))
+    return credit_tokens(groups, gamma=plan.algorithm.gamma, lam=plan.algorithm.lam)
 
 
 def refuse_without_rewards(what: str, episodes: Sequence[Episode]) -> None:

@@ -166,8 +166,10 @@ def build_batch(batch_rows: Sequence[Row], device: torch.device, *, packed: bool
             positions[at:end] = range(prompt, prompt + end - at)
             scored += [begin + prompt - 1, *range(at, end)]
             tokens += [
-                (token, logprob, one.advantage, number)
-                for token, logprob in zip(completion.token_ids, completion.logprobs, strict=True)
+                (token, logprob, advantage, number)
+                for token, logprob, advantage in zip(
+                    completion.token_ids, completion.logprobs, one.advantages, strict=True
+                )
             ]
             at, number = end, number + 1
     chosen, engine, advantages, sequences = zip(*tokens, strict=True)

@@ -27,6 +27,7 @@ class FullWeights:
         self.model = model
         self.start = start
         self.packed = packed
+        self.width: int = model.get_output_embeddings().weight.shape[1]
         self._products = DTYPES[plan.model_dtype]
         if plan.gradient_checkpointing:
             Recomputation(model)

@@ -21,6 +21,8 @@ from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.batch import Distances, StepBatch, refuse_without_rewards, step_batch
 from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
+from pettingllms.training.critic import Critic
+from pettingllms.training.critic_update import CriticUpdate
 from pettingllms.training.events import EventStream
 from pettingllms.training.penalties import KlControl, penalised
 from pettingllms.training.policies import Policies
@@ -34,6 +36,7 @@ from pettingllms.training.records import (
 )
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.training.update import Update
+from pettingllms.training.valuation import valued
 from pettingllms.types import Episode, Split, Task
 
 
@@ -42,7 +45,8 @@ class TrainingLoop:
     """One run of one trial, on one of its ranks.
 
     `held_out`: tasks of the validation and test split. `controls`: the KL weights of the policies whose
-    rewards hold one. `shares_device`: the engine sleeps while policies are updated.
+    rewards hold one. `critics`: of the policies that have one. `shares_device`: the engine sleeps while
+    policies are updated.
     """
 
     training: TrainingConfig
@@ -54,6 +58,7 @@ class TrainingLoop:
     policies: Policies
     ranks: Ranks
     controls: dict[str, KlControl]
+    critics: dict[str, Critic]
     loggers: Fanout
     events: EventStream
     folder: Path
@@ -93,6 +98,7 @@ class TrainingLoop:
     def _step(self, step: int) -> dict[str, float]:
         """One training step; a stop request before its end leaves all policies as they were."""
         before = self.policies.snapshot()
+        critics = {policy: critic.state() for policy, critic in self.critics.items()}
         coefs = {policy: control.coef for policy, control in self.controls.items()}
         try:
             return self._trained(step)
@@ -100,6 +106,8 @@ class TrainingLoop:
             self.policies.restore(before)
             for policy, coef in coefs.items():
                 self.controls[policy].coef = coef
+            for policy, state in critics.items():
+                self.critics[policy].load_state(*state)
             raise
 
     def _trained(self, step: int) -> dict[str, float]:
@@ -147,19 +155,24 @@ class TrainingLoop:
         trained = {member.policy for member in members}
         taking_part = [name for name in self.policies.plans if name in trained]
         turn = whose_turn(taking_part, step, self.training.alternate_every)
+        agents = {member.name for member in members if member.policy in turn}
         controls = {name: control for name, control in self.controls.items() if name in turn}
+        critics = {name: critic for name, critic in self.critics.items() if name in turn}
+
+        def scores(played: Sequence[Episode]) -> tuple[list[Episode], Distances]:
+            judged = valued(played, critics, agents, self.check)
+            return penalised(judged, self.policies, controls, self.check)
 
         def play(tasks: Sequence[tuple[int, Task]], attempt: int) -> tuple[list[Episode], Distances]:
             own = self.ranks.share(tasks)
             shares = self.ranks.together(lambda: self._play("train", step, own, attempt))
             scored: list[tuple[list[Episode], Distances]] = [(share, {}) for share in shares]
-            # Penalties need the trainer's log-probabilities; each rank works out those of its own episodes.
-            if controls or any(plan.algorithm.overlong_penalty for plan in self._used().values()):
+            # Penalties and values need the trainer's models; each rank looks at its own episodes.
+            overlong = any(plan.algorithm.overlong_penalty for plan in self._used().values())
+            if controls or critics or overlong:
                 played = shares[self.ranks.rank]
                 with self._device_to_itself():
-                    scored = self.ranks.together(
-                        lambda: penalised(played, self.policies, controls, self.check)
-                    )
+                    scored = self.ranks.together(lambda: scores(played))
             episodes = [episode for share, _ in scored for episode in share]
             episodes.sort(key=lambda episode: (episode.place, episode.branch))
             return episodes, {
@@ -172,7 +185,7 @@ class TrainingLoop:
             play,
             {name: plan for name, plan in self.policies.plans.items() if name in turn},
             self.policies.versions,
-            trained={member.name for member in members if member.policy in turn},
+            trained=agents,
             tree=self.training.rollout_mode == "tree",
         )
 
@@ -188,6 +201,16 @@ class TrainingLoop:
         stepped = []
         for number, (policy, groups) in enumerate(own.items()):
             self.events.write("phase", step=step, phase="train", done=number, total=len(own))
+            if critic := self.critics.get(policy):
+                judged = CriticUpdate(critic, groups, self.ranks, seed=seed, check=self.check).run()
+                measured |= {(key, policy): value for key, value in judged.metrics.items()}
+                if judged.metrics["critic_dropped_steps"] and not judged.steps:
+                    self.events.warning(
+                        f"the critic of policy {policy!r} was not updated in step {step}: its gradient is no "
+                        "number or above grad_norm_threshold"
+                    )
+                if step <= critic.settings.warmup:
+                    continue
             result = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check).run()
             measured |= {(key, policy): value for key, value in result.metrics.items()}
             if result.steps:

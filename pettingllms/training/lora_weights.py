@@ -37,6 +37,7 @@ class LoraWeights:
         self.model, self.switch = model, switch
         self.adapter, self.reference = adapter, reference
         self.packed = packed
+        self.width: int = model.base_model.model.get_output_embeddings().weight.shape[1]
         self._recomputation, self._recomputed = recomputation, plan.gradient_checkpointing
 
     def named_parameters(self) -> dict[str, Tensor]:

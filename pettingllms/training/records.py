@@ -127,7 +127,7 @@ def _turn_record(turn: Turn, scored: Mapping[int, Scored]) -> dict[str, Any]:
 
 def _sample_record(sample: Sample, scored: Scored | None) -> dict[str, Any]:
     reward = sample.reward
-    return {
+    record = {
         "candidate": sample.candidate,
         "text": sample.text,
         "token_ids": sample.completion.token_ids,
@@ -146,6 +146,11 @@ def _sample_record(sample: Sample, scored: Scored | None) -> dict[str, Any]:
         "advantage": scored and scored.advantage,
         "dropped": scored.dropped if scored else sample.masked,
     }
+    if sample.values is not None:
+        record["values"] = sample.values
+    if scored is not None and scored.per_token is not None:
+        record |= {"advantages": scored.per_token.advantages, "returns": scored.per_token.returns}
+    return record
 
 
 def _by_agent(episodes: Iterable[Episode]) -> dict[str, list[Turn]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pettingllms.config.ppo import OptimConfig
+from pettingllms.config.optim import OptimConfig
 
 
 def learning_rate(optim: OptimConfig, steps: int, position: int) -> float:

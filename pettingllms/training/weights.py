@@ -32,6 +32,10 @@ class Weights(Protocol):
     def packed(self) -> bool:
         """Whether tokens of several sequences may go through the model as one."""
 
+    @property
+    def width(self) -> int:
+        """H: how many numbers a hidden state has."""
+
     def named_parameters(self) -> dict[str, Tensor]:
         """What is trained, by names that do not depend on other policies, always in the same order."""
 

@@ -37,6 +37,7 @@ from pettingllms.training.tasks import TaskSchedule
 from pettingllms.types import Split, Task
 
 if TYPE_CHECKING:
+    from pettingllms.models.tokenizer import ChatTokenizer
     from pettingllms.training.loop import TrainingLoop
 
 FAILED = 3
@@ -138,6 +139,7 @@ def _build_loop(
     from accelerate import PartialState
 
     from pettingllms.models.tokenizer import ChatTokenizer
+    from pettingllms.training.critic import build_critics
     from pettingllms.training.loop import TrainingLoop
     from pettingllms.training.penalties import KlControl
     from pettingllms.training.policies import Policies
@@ -171,7 +173,13 @@ def _build_loop(
     # Where one policy's runs shall come out the same again, so do those of all who play with it.
     phases = any(plans[member.policy].phases for member in team.members)
     policies = Policies(plans.values(), folders, state.device, trust_remote_code=trust, seed=training.seed)
-    tokenizers = {path: ChatTokenizer(there, trust) for path, there in folders.items()}
+    tokenizers = {name: ChatTokenizer(folders[plan.path], trust) for name, plan in plans.items()}
+    critics = build_critics(
+        policies,
+        _critic_folders(plans, tokenizers, events),
+        trust_remote_code=trust,
+        seed=training.seed,
+    )
     ranks = Ranks.joined()
     for told, process in zip(settings, processes, strict=True):
         if not told.may_sleep:
@@ -198,7 +206,7 @@ def _build_loop(
         rollout=Rollout(
             team,
             engines,
-            {name: tokenizers[plan.path] for name, plan in plans.items()},
+            tokenizers,
             lambda task: env(task, options),
             threads if phases else max(threads, WAITING_THREADS),
             phases=phases,
@@ -211,6 +219,7 @@ def _build_loop(
             for name, plan in plans.items()
             if plan.algorithm.use_kl_in_reward
         },
+        critics=critics,
         loggers=build_loggers(training, folder, events.warning)
         if ranks.leads
         else Fanout({}, events.warning),
@@ -219,6 +228,19 @@ def _build_loop(
         shares_device=any(told.may_sleep for told in settings),
         check=stop.check,
     )
+
+
+def _critic_folders(
+    plans: dict[str, PolicyPlan], tokenizers: Mapping[str, ChatTokenizer], events: EventStream
+) -> dict[str, Path]:
+    """Where the models of critics are, by their paths; each reads the policies' token ids."""
+    folders = {}
+    for name, plan in plans.items():
+        path = None if plan.critic is None else plan.critic.model.path
+        if path is not None:
+            folders[path] = local_folder(path, events.status)
+            tokenizers[name].refuse_other_ids(folders[path], f"policy {name!r}: critic.model.path {path!r}")
+    return folders
 
 
 if __name__ == "__main__":

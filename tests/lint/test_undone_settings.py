@@ -46,6 +46,9 @@ KL_REWARD = {f"{ALGORITHM}.use_kl_in_reward": True}
 COSINE = {f"{OPTIM}.warmup_style": "cosine"}
 BATCHES = {f"{ACTOR}.use_dynamic_bsz": False}
 TREE, INDEPENDENT = {"training.rollout_mode": "tree"}, {"training.rollout_mode": "independent"}
+GAE = {f"{ALGORITHM}.adv_estimator": "gae"}
+OWN_CRITIC = {f"{TRAINER}.critic.model.path": "/a/model"}
+CRITIC_OPTIM = f"{TRAINER}.critic.optim"
 HF, FIXED = {f"{ROLLOUT}.name": "hf"}, {f"{ROLLOUT}.name": "scripted"}
 PATH = "/an/adapter"
 
@@ -73,6 +76,56 @@ ROWS = [
         {f"{ALGORITHM}.adv_estimator": "dr_grpo"},
         'algorithm.adv_estimator = "dr_grpo"',
         {f"{ALGORITHM}.adv_estimator": "grpo"},
+    ),
+    *(
+        (f"{TRAINER}.{key}", value, {}, 'algorithm.adv_estimator = "grpo"', GAE | leaving)
+        for key, value, leaving in (
+            ("algorithm.gamma", 0.9, {}),
+            ("algorithm.lam", 0.9, {}),
+            ("trainer.critic_warmup", 3, {}),
+            ("critic.ppo_epochs", 2, {}),
+            ("critic.ppo_mini_batch_size", 8, {}),
+            ("critic.cliprange_value", 0.1, {}),
+            ("critic.grad_clip", 0.1, {}),
+            ("critic.loss_agg_mode", "seq-mean-token-sum", {}),
+            ("critic.model.path", "/a/model", {}),
+            ("critic.model.lora_rank", 8, OWN_CRITIC),
+            ("critic.optim.lr", 1e-3, {}),
+            ("critic.optim.weight_decay", 0.1, {}),
+            ("critic.optim.betas", [0.9, 0.99], {}),
+            ("critic.optim.lr_warmup_steps", 3, {}),
+            ("critic.optim.warmup_style", "cosine", {}),
+        )
+    ),
+    *(
+        (f"{TRAINER}.critic.model.{key}", value, undoing, words, GAE | OWN_CRITIC | leaving)
+        for undoing, words in (
+            (GAE, "critic.model.path = null"),
+            (GAE | OWN_CRITIC, "critic.model.lora_rank = 0"),
+        )
+        for leaving in ({f"{TRAINER}.critic.model.lora_rank": 8},)
+        for key, value in (("lora_alpha", 32.0), ("target_modules", ["q_proj"]))
+    ),
+    *(
+        (f"{CRITIC_OPTIM}.{key}", value, GAE | undoing, f"critic.optim.{words}", GAE | leaving)
+        for key, value, undoing, words, leaving in (
+            (
+                "min_lr_ratio",
+                0.1,
+                {},
+                'warmup_style = "constant"',
+                {f"{CRITIC_OPTIM}.warmup_style": "cosine"},
+            ),
+            ("num_cycles", 1.5, {}, 'warmup_style = "constant"', {f"{CRITIC_OPTIM}.warmup_style": "cosine"}),
+            ("lr_warmup_steps_ratio", 0.1, {f"{CRITIC_OPTIM}.lr_warmup_steps": 0}, "lr_warmup_steps = 0", {}),
+            (
+                "total_training_steps",
+                50,
+                {},
+                'warmup_style = "constant"',
+                {f"{CRITIC_OPTIM}.lr_warmup_steps_ratio": 0.1},
+            ),
+        )
     ),
     (f"{ALGORITHM}.kl_penalty", "k3", {}, "algorithm.use_kl_in_reward = false", KL_REWARD),
     (f"{ALGORITHM}.kl_ctrl.kl_coef", 0.1, {}, "algorithm.use_kl_in_reward = false", KL_REWARD),
@@ -210,6 +263,20 @@ def test_a_setting_that_two_others_undo_is_told_of_once():
 def test_limits_of_vllm_are_none_of_other_engines(engine, code, changes):
     assert len(found(code, changes)) == 1
     assert found(code, changes | {f"{ROLLOUT}.name": engine}) == []
+
+
+CRITIC = f"{TRAINER}.critic.model.path"
+
+
+@pytest.mark.parametrize(
+    ("code", "path"), [("PLM204", "your model"), ("PLM205", "/no/such/folder"), ("PLM206", "builtin:nothing")]
+)
+def test_the_model_of_a_critic_is_looked_for_where_there_is_one(code, path):
+    assert [where for where, _ in found(code, GAE | {CRITIC: path})] == [CRITIC]
+    assert found(code, {CRITIC: path}) == []
+    assert {
+        f"models.*.ppo_trainer_config.{key}" for key in ("critic.model.path", "algorithm.adv_estimator")
+    } <= {".".join(read) for read in RULES[code].reads}
 
 
 TWO = {

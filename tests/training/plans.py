@@ -1,6 +1,8 @@
 """Policies' plans, groups and samples as tests need them."""
 
+import itertools
 import random
+from dataclasses import replace
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import plan_policies
@@ -12,6 +14,7 @@ from pettingllms.types import (
     Reward,
     Sample,
     Scored,
+    TokenCredit,
     TokenSampling,
 )
 
@@ -88,3 +91,21 @@ def ragged_groups(count=4, policy="a.b", **more):
         )
         for place in range(count)
     ]
+
+
+def with_returns(groups, *, values=0.0, seed=0, failed=()):
+    """The groups as `gae` credits them: values of about `values`, returns around 0.5, by the seed.
+
+    `failed`: numbers of members, counted over all groups, that have no return.
+    """
+    source = random.Random(seed)
+
+    def judged(member):
+        count = len(member.sample.completion.token_ids)
+        before = tuple(values + 0.1 * source.random() for _ in range(count))
+        credit = TokenCredit((member.advantage,) * count, tuple(source.random() for _ in range(count)))
+        sample = replace(member.sample, values=before)
+        return replace(member, sample=sample, per_token=None if next(numbers) in failed else credit)
+
+    numbers = itertools.count()
+    return [replace(group, members=tuple(map(judged, group.members))) for group in groups]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import get_constant_schedule_with_warmup, get_cosine_with_min_lr_schedule_with_warmup
 
-from pettingllms.config.ppo import OptimConfig
+from pettingllms.config.optim import OptimConfig
 from pettingllms.training.schedule import learning_rate
 
 

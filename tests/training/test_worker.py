@@ -224,6 +224,9 @@ EVERYTHING = [
     f"{TRAINER}.actor_rollout_ref.actor.optim.warmup_style=cosine",
     f"{TRAINER}.actor_rollout_ref.actor.use_kl_loss=true",
     "training.max_response_length=16",
+    "+models.model_1.ppo_trainer_config.algorithm.adv_estimator=gae",
+    "+models.model_1.ppo_trainer_config.critic={ model.lora_rank = 2, optim.warmup_style = 'cosine' }",
+    "+models.model_1.ppo_trainer_config.critic.model.path=${base_models.policy_1.path}",
 ]
 
 

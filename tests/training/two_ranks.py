@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 
 import torch
-from plans import plans_of, ragged_groups
+from plans import plans_of, ragged_groups, with_returns
 from torch import distributed as dist
 
+from pettingllms.training.critic import build_critics
+from pettingllms.training.critic_update import CriticUpdate
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.update import Update
@@ -45,6 +47,20 @@ def updated(model, ranks, actor, groups, optimizer=None, kind="lora"):
     return [parameter.detach().clone() for parameter in policies.parameters("a.b")], result
 
 
+def judged(model, ranks, critic, groups):
+    """The weights of a critic after one update, and what it measured."""
+    plans = plans_of(
+        algorithm={"adv_estimator": "gae"},
+        critic={"model": critic, "ppo_mini_batch_size": 2, "ppo_epochs": 2},
+    )
+    cpu = torch.device("cpu")
+    policies = Policies(plans.values(), model, cpu, trust_remote_code=False, seed=0)
+    one = build_critics(policies, {"own": model}, trust_remote_code=False, seed=0)["a.b"]
+    one.optimizer = sgd(one.parameters)
+    result = CriticUpdate(one, with_returns(groups), ranks, seed=3, check=lambda: None).run()
+    return [parameter.detach().clone() for parameter in one.parameters], result
+
+
 def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.1)
 
@@ -56,6 +72,8 @@ def results(model, ranks):
         found[f"sgd {name}"] = updated(model, ranks, actor, ragged_groups(), sgd)
         found[f"adamw {name}"] = updated(model, ranks, actor, ragged_groups())
         found[f"sgd full {name}"] = updated(model, ranks, actor, ragged_groups(), sgd, "full")
+    found["critic, a head"] = judged(model, ranks, {}, ragged_groups())
+    found["critic, a model"] = judged(model, ranks, {"path": "own"}, ragged_groups())
     found["one row"] = updated(model, ranks, {}, ragged_groups(1), sgd)
     found["no row"] = updated(model, ranks, {}, [])
     return found

@@ -105,27 +105,41 @@ def shipped_instead() -> None:
 WHAT_A_PATH_IS = f'write a local folder, a Hugging Face id, or "{next(iter(BUILTIN_MODELS))}"'
 
 
-@rule("PLM204", "placeholder-model-path", Severity.ERROR, reads=["base_models.*.path"])
+MODEL_PATHS = ("base_models.*.path", f"{TRAINER}.critic.model.path", f"{TRAINER}.algorithm.adv_estimator")
+
+
+def _model_paths(context: Context) -> Iterator[tuple[KeyPath, str]]:
+    """Where a model is named, and its path: base models, and models of critics that are trained."""
+    for key, base in context.config.base_models.items():
+        yield ("base_models", key, "path"), base.path
+    for key, model in context.config.models.items():
+        trainer = model.ppo_trainer_config
+        path = trainer.critic.model.path
+        if path is not None and trainer.algorithm.adv_estimator == "gae":
+            yield ("models", key, PPO, "critic", "model", "path"), path
+
+
+@rule("PLM204", "placeholder-model-path", Severity.ERROR, reads=MODEL_PATHS)
 def placeholder_model_path(context: Context) -> Iterator[Finding]:
     """A model path is a text to be filled in, such as "your base model path".
 
     A run would stop with `OSError: /path/to/model does not exist`. Write a local folder, or a Hugging Face
     id; for a model with restricted access, log in with `hf auth login` first.
     """
-    for key, base in context.config.base_models.items():
-        if not base.path.strip():
-            yield Finding(("base_models", key, "path"), "the model path is empty", WHAT_A_PATH_IS)
+    for where, path in _model_paths(context):
+        if not path.strip():
+            yield Finding(where, "the model path is empty", WHAT_A_PATH_IS)
             continue
-        blank = re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/")
-        if blank and local_folder(base.path) is None:
+        blank = re.search(r"\s|\0", path) or path.startswith("/path/to/")
+        if blank and local_folder(path) is None:
             yield Finding(
-                ("base_models", key, "path"),
-                f"{base.path!r} is a placeholder, not a model: such a folder does not exist",
+                where,
+                f"{path!r} is a placeholder, not a model: such a folder does not exist",
                 WHAT_A_PATH_IS,
             )
 
 
-@rule("PLM205", "missing-model-folder", Severity.ERROR, reads=["base_models.*.path"])
+@rule("PLM205", "missing-model-folder", Severity.ERROR, reads=MODEL_PATHS)
 def missing_model_folder(context: Context) -> Iterator[Finding]:
     """A local model folder does not exist, or holds no sound `config.json` (`OSError: … does not exist`).
 
@@ -134,28 +148,25 @@ def missing_model_folder(context: Context) -> Iterator[Finding]:
     would stop with `OSError: /path/to/model does not exist`: check the path and its permissions, and for
     a Hugging Face id that you are logged in (`hf auth login`).
     """
-    for key, base in context.config.base_models.items():
-        if not is_local(base.path) or re.search(r"\s|\0", base.path) or base.path.startswith("/path/to/"):
+    for where, path in _model_paths(context):
+        if not is_local(path) or re.search(r"\s|\0", path) or path.startswith("/path/to/"):
             continue
-        folder = local_folder(base.path)
-        where = ("base_models", key, "path")
+        folder = local_folder(path)
         help_text = "check the path and its permissions"
-        if "://" in base.path:
-            parts = base.path.partition("://")[2].rstrip("/").split("/")
+        if "://" in path:
+            parts = path.partition("://")[2].rstrip("/").split("/")
             name = "/".join(parts[1:]) if len(parts) == 3 else None
             help_text = f"did you mean {name!r}?" if name else WHAT_A_PATH_IS
             yield Finding(where, "the path is an address, not a model", help_text)
-        elif folder is None and _is_file(base.path):
-            yield Finding(where, f"{base.path} is a file, not a model folder", WHAT_A_PATH_IS)
+        elif folder is None and _is_file(path):
+            yield Finding(where, f"{path} is a file, not a model folder", WHAT_A_PATH_IS)
         elif folder is None:
-            yield Finding(where, f"model folder {base.path} does not exist", help_text)
+            yield Finding(where, f"model folder {path} does not exist", help_text)
         elif not _has_settings(folder):
+            yield Finding(where, f"{path}/config.json does not exist: this is no model folder", help_text)
+        elif settings_at(path) is None:
             yield Finding(
-                where, f"{base.path}/config.json does not exist: this is no model folder", help_text
-            )
-        elif settings_at(base.path) is None:
-            yield Finding(
-                where, f"{base.path}/config.json cannot be read as a table of JSON", "copy the model anew"
+                where, f"{path}/config.json cannot be read as a table of JSON", "copy the model anew"
             )
 
 
@@ -173,14 +184,14 @@ def _has_settings(folder: Path) -> bool:
         return False
 
 
-@rule("PLM206", "unknown-builtin-model", Severity.ERROR, reads=["base_models.*.path"])
+@rule("PLM206", "unknown-builtin-model", Severity.ERROR, reads=MODEL_PATHS)
 def unknown_builtin_model(context: Context) -> Iterator[Finding]:
     """A path starts with `builtin:` and names no embedded model."""
-    for key, base in context.config.base_models.items():
-        if base.path.startswith("builtin:") and base.path not in BUILTIN_MODELS:
-            near = closest(base.path, BUILTIN_MODELS)
+    for where, path in _model_paths(context):
+        if path.startswith("builtin:") and path not in BUILTIN_MODELS:
+            near = closest(path, BUILTIN_MODELS)
             help_text = f"did you mean {near}?" if near else f"there is {', '.join(BUILTIN_MODELS)}"
-            yield Finding(("base_models", key, "path"), f"there is no model {base.path!r}", help_text)
+            yield Finding(where, f"there is no model {path!r}", help_text)
 
 
 @rule(

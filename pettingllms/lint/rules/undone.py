@@ -11,7 +11,8 @@ from pettingllms.config.agents import AgentConfig
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema
 from pettingllms.config.homes import specialization
-from pettingllms.config.ppo import ModelConfig
+from pettingllms.config.optim import OptimConfig
+from pettingllms.config.ppo import ModelConfig, PpoTrainerConfig
 from pettingllms.config.shape import written
 from pettingllms.config.turns import trained_policies
 from pettingllms.documents.source import Finding, KeyPath, dotted
@@ -22,6 +23,7 @@ from pettingllms.lint.rule import Context, rule
 AGENTS: KeyPath = ("agent_policy_configs", "agent_configs")
 OURS = "actor_rollout_ref"
 MODEL, ACTOR, ROLLOUT = f"{OURS}.model", f"{OURS}.actor", f"{OURS}.rollout"
+CRITIC_MODEL, CRITIC_OPTIM = "critic.model", "critic.optim"
 OPTIM, SCRIPTED = f"{ACTOR}.optim", f"{ROLLOUT}.engine_kwargs.scripted"
 SHARED = ("specialization", "training.device")
 """Settings that decide and stand at the root, the first of them also in a policy's own trainer; all others
@@ -50,6 +52,18 @@ SETTINGS = (
     Undone("", "filter_ratio", "filter_method", _is("none", "dapo")),
     Undone("algorithm.filter_groups", "max_num_gen_batches", "filter_method", _is_not("dapo")),
     Undone("algorithm", "norm_adv_by_std_in_grpo", "algorithm.adv_estimator", _is_not("grpo")),
+    *(
+        Undone(at, keys, "algorithm.adv_estimator", _is_not("gae"))
+        for at, keys in (
+            ("algorithm", "gamma lam"),
+            ("trainer", "critic_warmup"),
+            ("critic", "ppo_epochs ppo_mini_batch_size cliprange_value grad_clip loss_agg_mode"),
+            (CRITIC_MODEL, "path lora_rank lora_alpha target_modules"),
+            (CRITIC_OPTIM, " ".join(OptimConfig.model_fields)),
+        )
+    ),
+    Undone(CRITIC_MODEL, "lora_rank lora_alpha target_modules", f"{CRITIC_MODEL}.path", _is(None)),
+    Undone(CRITIC_MODEL, "lora_alpha target_modules", f"{CRITIC_MODEL}.lora_rank", _is(0)),
     Undone("algorithm", "kl_penalty", "algorithm.use_kl_in_reward", _is(False)),
     Undone("algorithm.kl_ctrl", "type kl_coef horizon target_kl", "algorithm.use_kl_in_reward", _is(False)),
     Undone("algorithm.kl_ctrl", "horizon target_kl", "algorithm.kl_ctrl.type", _is("fixed")),
@@ -64,8 +78,14 @@ SETTINGS = (
     Undone(ACTOR, "loss_scale_factor", f"{ACTOR}.loss_agg_mode", _is_not("seq-mean-token-sum-norm")),
     Undone(ACTOR, "ppo_micro_batch_size_per_gpu", f"{ACTOR}.use_dynamic_bsz", _is(True)),
     Undone(ACTOR, "ppo_max_token_len_per_gpu", f"{ACTOR}.use_dynamic_bsz", _is(False)),
-    Undone(OPTIM, "min_lr_ratio num_cycles", f"{OPTIM}.warmup_style", _is("constant")),
-    Undone(OPTIM, "lr_warmup_steps_ratio", f"{OPTIM}.lr_warmup_steps", lambda steps: steps >= 0),
+    *(
+        Undone(optim, "min_lr_ratio num_cycles", f"{optim}.warmup_style", _is("constant"))
+        for optim in (OPTIM, CRITIC_OPTIM)
+    ),
+    *(
+        Undone(optim, "lr_warmup_steps_ratio", f"{optim}.lr_warmup_steps", lambda steps: steps >= 0)
+        for optim in (OPTIM, CRITIC_OPTIM)
+    ),
     Undone(MODEL, "target_modules lora_adapter_path", "specialization", _is_not("lora")),
     Undone(ROLLOUT, "lora_serving max_lora_rank", "specialization", _is_not("lora")),
     Undone(
@@ -83,7 +103,7 @@ SETTINGS = (
 """What one setting undoes. Of two that undo a key the first is named."""
 
 BOUNDS = ("clip_ratio_low", "clip_ratio_high")
-WARM_UP = ("warmup_style", "lr_warmup_steps", "lr_warmup_steps_ratio")
+SCHEDULE = ("total_training_steps", "warmup_style", "lr_warmup_steps", "lr_warmup_steps_ratio")
 
 
 def _read_by(row: Undone) -> Iterator[str]:
@@ -112,10 +132,11 @@ def _undone(config: ExperimentConfig, model: ModelConfig) -> Iterator[tuple[str,
         yield f"{ACTOR}.clip_ratio", " and ".join(BOUNDS)
     if (actor.ppo_mini_batch_size or math.inf) >= config.training.train_batch_size:
         yield f"{ACTOR}.shuffle", "mini-batches that hold the whole batch"
-    optim = actor.optim
-    by_share = optim.lr_warmup_steps < 0 and optim.lr_warmup_steps_ratio > 0
-    if optim.warmup_style == "constant" and not by_share:
-        yield f"{OPTIM}.total_training_steps", 'actor.optim.warmup_style = "constant"'
+    for at, optim in ((OPTIM, actor.optim), (CRITIC_OPTIM, ppo.critic.optim)):
+        by_share = optim.lr_warmup_steps < 0 and optim.lr_warmup_steps_ratio > 0
+        if optim.warmup_style == "constant" and not by_share:
+            name = f"{at.removeprefix(f'{OURS}.')}.warmup_style"
+            yield f"{at}.total_training_steps", f'{name} = "constant"'
 
 
 @rule(
@@ -138,7 +159,7 @@ def _undone(config: ExperimentConfig, model: ModelConfig) -> Iterator[tuple[str,
         ),
         "training.train_batch_size",
         *(f"{TRAINER}.{ACTOR}.{key}" for key in ("clip_ratio", *BOUNDS, "shuffle", "ppo_mini_batch_size")),
-        *(f"{TRAINER}.{OPTIM}.{key}" for key in ("total_training_steps", *WARM_UP)),
+        *(f"{TRAINER}.{optim}.{key}" for optim in (OPTIM, CRITIC_OPTIM) for key in SCHEDULE),
         *dict.fromkeys(key for row in SETTINGS for key in _read_by(row)),
     ],
 )
@@ -146,7 +167,8 @@ def setting_without_effect(context: Context) -> Iterator[Finding]:
     """A key is set to another value than its default, and another key decides that it has no effect.
 
     For example `filter_ratio` beside `filter_method = "none"`, `kl_loss_coef` without `use_kl_loss`,
-    `min_lr_ratio` where the learning rate is constant, a setting of vLLM with another engine, or `top_p` in
+    a setting of the critic with another estimator than `gae`, `min_lr_ratio` where the learning rate is
+    constant, a setting of vLLM with another engine, or `top_p` in
     a `val_llm_config` whose temperature is 0. The setting does no harm, but a change of it does nothing.
     """
     training = context.config.training

@@ -21,6 +21,8 @@ from pettingllms.rollout.seeds import derive
 from pettingllms.training.batch import Distances, StepBatch, refuse_without_rewards, step_batch
 from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
 from pettingllms.training.events import EventStream
+from pettingllms.training.memory import Room
+from pettingllms.training.nonfinite import NonFinite
 from pettingllms.training.penalties import KlControl, penalised
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
@@ -32,7 +34,7 @@ from pettingllms.training.records import (
     write_samples,
 )
 from pettingllms.training.tasks import TaskSchedule
-from pettingllms.training.update import Update
+from pettingllms.training.update import Update, UpdateResult
 from pettingllms.types import Episode, Split, Task
 
 
@@ -58,9 +60,15 @@ class TrainingLoop:
     folder: Path
     shares_device: bool
     check: Callable[[], None]
+    nonfinite: NonFinite = field(default_factory=NonFinite)
+    room: Room = field(init=False)
+    """What fits into the memory of this rank."""
     _epoch: EpochMeans = field(default_factory=EpochMeans)
     _saved: int | None = None
     """The step of the newest checkpoint."""
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.events.warning)
 
     def run(self) -> None:
         """Validate, train `total_training_steps` steps, test; a stop request leaves a checkpoint."""
@@ -115,11 +123,13 @@ class TrainingLoop:
                 record[f"train/kl_reward/{policy}"] = fmean(distances)
                 record[f"train/kl_coef/{policy}"] = self.controls[policy].coef
         with self._device_to_itself():
-            measured, stepped = self._update(step, batch)
-        record |= {f"train/{key}/{policy}": value for (key, policy), value in measured.items()}
+            results = self._update(step, batch)
+        for policy, result in results.items():
+            record |= {f"train/{key}/{policy}": value for key, value in result.metrics.items()}
         clock.lap("train")
-        self._send(stepped, step)
+        self._send([policy for policy, result in results.items() if result.steps], step)
         clock.lap("sync")
+        self.nonfinite.follow(step, results)
         record["perf/rollout_tokens_per_second"] = sampled_tokens(batch.episodes) / clock.laps["rollout"]
         return record | clock.record()
 
@@ -152,7 +162,7 @@ class TrainingLoop:
                 played = shares[self.ranks.rank]
                 with self._device_to_itself():
                     scored = self.ranks.together(
-                        lambda: penalised(played, self.policies, self.controls, self.check)
+                        lambda: penalised(played, self.policies, self.controls, self.check, self.room)
                     )
             episodes = [episode for share, _ in scored for episode in share]
             episodes.sort(key=lambda episode: (episode.place, episode.branch))
@@ -168,30 +178,32 @@ class TrainingLoop:
             self.policies.versions,
             trained={member.name for member in self.rollout.team.members if member.trained},
             tree=self.training.rollout_mode == "tree",
+            max_failed_share=self.training.max_failed_share,
         )
 
-    def _update(self, step: int, batch: StepBatch) -> tuple[dict[tuple[str, str], float], list[str]]:
-        """Update every policy; one without gradient takes no step.
-
-        Returns what was measured by (metric, policy), and the policies that took steps.
-        """
+    def _update(self, step: int, batch: StepBatch) -> dict[str, UpdateResult]:
+        """Update every policy that has groups; one without gradient takes no step."""
         own = {name: batch.of_policy(name) for name in self.policies.plans}
         own = {name: groups for name, groups in own.items() if groups}
         seed = derive(self.training.seed, "update", step)
-        measured: dict[tuple[str, str], float] = {}
-        stepped = []
+        results = {}
         for number, (policy, groups) in enumerate(own.items()):
             self.events.write("phase", step=step, phase="train", done=number, total=len(own))
-            result = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check).run()
-            measured |= {(key, policy): value for key, value in result.metrics.items()}
-            if result.steps:
-                stepped.append(policy)
-            elif result.metrics["dropped_steps"]:
+            update = Update(
+                self.policies, policy, groups, self.ranks, seed=seed, check=self.check, room=self.room
+            )
+            result = results[policy] = update.run()
+            if result.nonfinite:
                 self.events.warning(
-                    f"policy {policy!r} was not updated in step {step}: its gradient is no number or above "
+                    f"policy {policy!r}: in step {step} its loss or gradient is no number, "
+                    f"{result.nonfinite} of its optimizer steps were left out"
+                )
+            elif result.metrics["dropped_steps"] and not result.steps:
+                self.events.warning(
+                    f"policy {policy!r} was not updated in step {step}: its gradient is above "
                     "grad_norm_threshold"
                 )
-        return measured, stepped
+        return results
 
     def _send(self, policies: Sequence[str], step: int) -> None:
         """Hand the new adapters to the engine; each rank writes for its own, whose disk it may not share.
@@ -224,7 +236,7 @@ class TrainingLoop:
         own = self.ranks.share(list(enumerate(repeated)))
         shares = self.ranks.together(lambda: self._play(split, step, own, 0))
         episodes = sorted((one for share in shares for one in share), key=lambda one: one.place)
-        refuse_without_rewards(f"{split} at step {step}", episodes)
+        refuse_without_rewards(f"{split} at step {step}", episodes, self.training.max_failed_share)
         if self.ranks.leads:
             write_samples(self.folder / "samples", split, step, episodes, [])
         return episode_metrics(split, episodes) | {f"time/{split}": time.perf_counter() - begin}

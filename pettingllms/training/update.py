@@ -14,6 +14,7 @@ from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import Interrupted, InvariantError
 from pettingllms.losses.policy_loss import LossSettings, LossTokens, policy_loss
 from pettingllms.training.batching import Batch, Row, build_batch, micro_batches, rows
+from pettingllms.training.memory import Room, fitting
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks, dealt
 from pettingllms.training.schedule import learning_rate
@@ -24,11 +25,13 @@ from pettingllms.types import Group, Scored
 class UpdateResult:
     """What an update of one policy did. `metrics`: name → value; names are listed in docs/records.md.
 
-    `steps`: optimizer steps taken; a policy without any keeps its version.
+    `steps`: optimizer steps taken; a policy without any keeps its version. `nonfinite`: those left out
+    because the loss or the gradient was no number.
     """
 
     metrics: dict[str, float]
     steps: int
+    nonfinite: int
 
 
 @dataclass(slots=True)
@@ -79,10 +82,12 @@ class Update:
         *,
         seed: int,
         check: Callable[[], None],
+        room: Room | None = None,
     ) -> None:
         """`check` is called between micro-batches; the Interrupted that it raises ends the update half done,
-        on every rank at the same point.
+        on every rank at the same point. `room`: what fits into memory; None finds that out for this update.
         """
+        self._room = Room(print) if room is None else room
         self._policies, self._policy, self._ranks = policies, policy, ranks
         self._plan = policies.plans[policy]
         self._settings = loss_settings(self._plan)
@@ -116,17 +121,18 @@ class Update:
         )
         for group in self._policies.optimizers[self._policy].param_groups:
             group["lr"] = rate
-        steps, skipped, norms = 0, 0, []
+        steps, skipped, nonfinite, norms = 0, 0, 0, []
         for mini_batch in (one for epoch in batches for one in epoch):
             norm = self._step(set(mini_batch))
             if norm is None:
                 continue
             taken = math.isfinite(norm) and norm <= actor.grad_norm_threshold
             steps, skipped = steps + taken, skipped + (not taken)
+            nonfinite += not math.isfinite(norm)
             norms += [norm] if taken else []
         if steps:
             self._policies.versions[self._policy] += 1
-        return UpdateResult(self._metrics(norms, skipped, rate), steps)
+        return UpdateResult(self._metrics(norms, skipped, rate), steps, nonfinite)
 
     def _wanted(self, index: int) -> bool:
         """Whether the sample carries gradient; without KL and entropy, one of advantage 0 carries none."""
@@ -161,10 +167,12 @@ class Update:
     def _batches(self, own: Sequence[Row]) -> Iterator[Batch]:
         """Micro-batches of the rows; none after a request to stop, on which ranks agree where they meet."""
         actor = self._plan.actor
+        tokens = self._plan.token_budget if actor.use_dynamic_bsz else None
+        sequences = None if actor.use_dynamic_bsz else (actor.ppo_micro_batch_size_per_gpu or 1)
         cut = micro_batches(
             own,
-            token_budget=self._plan.token_budget if actor.use_dynamic_bsz else None,
-            sequences=None if actor.use_dynamic_bsz else (actor.ppo_micro_batch_size_per_gpu or 1),
+            token_budget=self._room.tokens(self._policy, tokens),
+            sequences=self._room.sequences(self._policy, sequences),
             packed=self._policies.packed,
         )
         for micro_batch in cut:
@@ -179,13 +187,21 @@ class Update:
 
     def _remember(self, kept: dict[int, Tensor], own: Sequence[Row], *, reference: bool) -> None:
         """Score the samples of `own` and keep their log-probabilities."""
-        with torch.no_grad():
-            for batch in self._batches(own):
-                logprobs, _ = self._policies.score(self._policy, batch, reference=reference)
-                self._keep(kept, batch, logprobs)
+
+        def scored() -> None:
+            with torch.no_grad():
+                for batch in self._batches(own):
+                    with fitting(batch):
+                        logprobs, _ = self._policies.score(self._policy, batch, reference=reference)
+                        self._keep(kept, batch, logprobs)
+
+        self._room.fit(self._policy, scored)
 
     def _step(self, places: set[int]) -> float | None:
-        """One optimizer step over the tasks of `places`; returns the gradient norm, None without gradient."""
+        """One optimizer step over the tasks of `places`; returns the gradient norm, None without gradient.
+
+        It is no number where the loss is none, as no step is taken then either.
+        """
         lengths = [
             len(one.sample.completion.token_ids)
             for one, place in zip(self._samples, self._places, strict=True)
@@ -194,12 +210,22 @@ class Update:
         if not any(self._wanted(index) for index, place in enumerate(self._places) if place in places):
             return None
         optimizer = self._policies.optimizers[self._policy]
-        optimizer.zero_grad(set_to_none=True)
         own = [row for row in self._rows if self._places[row.indexes[0]] in places]
-        trained = 0
-        for batch in self._batches(own):
-            trained += batch.tokens
-            self._accumulate(batch, sum(lengths), len(lengths))
+        known = dict(self._old)
+
+        def gradient() -> tuple[int, float, _Sums]:
+            # From the beginning, whatever an attempt that did not fit into memory has left.
+            optimizer.zero_grad(set_to_none=True)
+            self._old = dict(known)
+            trained, loss, sums = 0, 0.0, _Sums()
+            for batch in self._batches(own):
+                with fitting(batch):
+                    loss += self._accumulate(batch, sum(lengths), len(lengths), sums)
+                trained += batch.tokens
+            return trained, loss, sums
+
+        trained, loss, sums = self._room.fit(self._policy, gradient)
+        self._sums.add(**sums.sums)
         sampled = sum(
             len(self._samples[index].sample.completion.token_ids) for row in own for index in row.indexes
         )
@@ -208,15 +234,16 @@ class Update:
                 f"{trained} tokens of policy {self._policy!r} were trained, {sampled} sampled"
             )
         parameters = self._policies.parameters(self._policy)
-        self._ranks.sum_gradients(parameters, self._stop)
+        loss = self._ranks.sum_gradients(parameters, self._stop, loss)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._plan.actor.grad_clip))
+        norm = norm if math.isfinite(loss) else math.nan
         if math.isfinite(norm) and norm <= self._plan.actor.grad_norm_threshold:
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int) -> None:
-        """Add the gradient of one micro-batch."""
+    def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int, measured: _Sums) -> float:
+        """Add the gradient of one micro-batch, and to `measured` what it measures; returns its loss."""
         new, entropy = self._policies.score(self._policy, batch, entropy=self._settings.entropy_coeff > 0)
         if batch.samples[0] not in self._old:
             # The first mini-batch: no step was taken yet.
@@ -237,7 +264,8 @@ class Update:
             total_sequences=total_sequences,
         )
         loss.backward()
-        self._sums.add(tokens=batch.tokens, **{name: float(value) for name, value in sums.items()})
+        measured.add(tokens=batch.tokens, **{name: float(value) for name, value in sums.items()})
+        return float(loss.detach())
 
     def _keep(self, kept: dict[int, Tensor], batch: Batch, logprobs_N: Tensor) -> None:
         """Keep the log-probabilities of `batch`, by the indexes of its samples."""

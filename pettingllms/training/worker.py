@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,15 +55,18 @@ def main(folder: Path) -> int:
         events.write("interrupted")
         return stopped.exit_code
     except LostRankError as lost:
+        print(f"process {_rank()}: {lost}", file=sys.stderr)
         # Whoever went first has said why, if it could.
         time.sleep(TOLD_SECONDS)
         if '"event": "error"' not in (folder / "events.jsonl").read_text():
-            events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code)
+            events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code, lost=True)
         return lost.exit_code
     except Exception as error:
         text, code, advice = f"{type(error).__name__}: {error}", FAILED, None
         if isinstance(error, PettingLLMsError):
             text, code, advice = str(error), error.exit_code, error.help
+        if _rank():
+            text = f"process {_rank()} of the run: {text}"
         if isinstance(error, PettingLLMsError) and error.__cause__ is None:
             # Said in its own words: where in the code it was found helps nobody.
             print(f"{text}; {advice}" if advice else text, file=sys.stderr)
@@ -77,18 +80,21 @@ def main(folder: Path) -> int:
 
 def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     """Start the engine, build policies and rollout while it loads, then train."""
-    config = read_trial(folder / "trial.toml")
-    total = config.training.total_training_steps
-    events.write("started", pid=os.getpid(), total_steps=total)
-    plans = plan_policies(config)
-    model = local_folder(next(iter(plans.values())).path, events.status)
-    events.status("starting the engine and loading the model")
-    settings = engine_settings(config, plans, model)
-    log = folder / (f"engine-{_rank()}.log" if _rank() else "engine.log")
-    with closing(EngineProcess(settings, log, stop.check)) as engine:
-        loop = _build_loop(config, plans, model, engine, folder, events, stop)
-        with closing(loop.loggers):
-            loop.run()
+    with ExitStack() as opened:
+        with stop.at_once():
+            config = read_trial(folder / "trial.toml")
+            total = config.training.total_training_steps
+            events.write("started", pid=os.getpid(), total_steps=total)
+            plans = plan_policies(config)
+            model = local_folder(next(iter(plans.values())).path, events.status)
+            events.status("starting the engine and loading the model")
+            settings = engine_settings(config, plans, model)
+            log = folder / (f"engine-{_rank()}.log" if _rank() else "engine.log")
+            engine = EngineProcess(settings, log, stop.check, events.warning)
+            opened.enter_context(closing(engine))
+            loop = _build_loop(config, plans, model, engine, folder, events, stop)
+            opened.enter_context(closing(loop.loggers))
+        loop.run()
 
 
 def _rank() -> int:

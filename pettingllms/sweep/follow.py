@@ -57,7 +57,7 @@ def log_tail(log: Path) -> list[str]:
 
 
 def lost_process(log: Path) -> str | None:
-    """Which of several processes of a run failed first, and how, as their launcher says it at the end of `log`.
+    """Which of several processes of a run failed first, and how, as their launcher says it in `log`.
 
     None where it says nothing of that kind; a process that was asked to stop and did has not failed.
     """

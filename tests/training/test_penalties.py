@@ -70,7 +70,8 @@ def test_the_distance_is_summed_over_a_sequence_and_weighed(policies):
 def test_a_fresh_adapter_is_at_no_distance(tiny_model):
     plans = plans_of(algorithm={"use_kl_in_reward": True})
     fresh = Policies(plans.values(), tiny_model, torch.device("cpu"), trust_remote_code=False, seed=0)
-    _, distances = penalised([episode([8, 9])], fresh, {"a.b": KlControl(KlControlConfig())}, lambda: None, Room(print))
+    controls = {"a.b": KlControl(KlControlConfig())}
+    _, distances = penalised([episode([8, 9])], fresh, controls, lambda: None, Room(print))
     assert distances["a.b"] == [0.0]
 
 
@@ -85,7 +86,8 @@ def test_completions_of_one_action_lose_the_same(policies):
 
 def test_what_has_no_reward_loses_nothing(policies):
     controls = {"a.b": KlControl(KlControlConfig(kl_coef=1.0))}
-    changed, distances = penalised([episode([8], [9], rewards=[None, 1.0])], policies, controls, lambda: None, Room(print))
+    one = episode([8], [9], rewards=[None, 1.0])
+    changed, distances = penalised([one], policies, controls, lambda: None, Room(print))
     assert changed[0].turns[0].samples[0].reward is None
     assert len(distances["a.b"]) == 1
 

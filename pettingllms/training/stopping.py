@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from pettingllms.errors import Interrupted
+
+LATE_SECONDS = 5.0
+"""How long a call that does not return may hold up a stop at once."""
 
 
 class StopFlag:
@@ -28,18 +34,20 @@ class StopFlag:
     def at_once(self) -> Iterator[None]:
         """Raise Interrupted inside the block wherever a signal comes: nothing in it is worth keeping.
 
-        Imports and models take long, and none of them asks.
+        Imports and models take long, and none of them asks. Where it comes in a call that does not return,
+        as one that waits for another process of the run, this process ends after `LATE_SECONDS`.
         """
         self.check()
-        self._at_once = True
-        try:
-            yield
-        except Exception:
-            # Libraries make errors of their own of what happens while they are imported.
-            self.check()
-            raise
-        finally:
-            self._at_once = False
+        with _ends_late():
+            self._at_once = True
+            try:
+                yield
+            except Exception:
+                # Libraries make errors of their own of what happens while they are imported.
+                self.check()
+                raise
+            finally:
+                self._at_once = False
         self.check()
 
     def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of handlers
@@ -48,3 +56,36 @@ class StopFlag:
             # What is done on the way out is not interrupted again.
             self._at_once = False
             raise Interrupted(number)
+
+
+@contextmanager
+def _ends_late() -> Iterator[None]:
+    """End this process where a signal came inside the block and the block does not end.
+
+    A handler runs in the main thread, between two steps of Python. Python writes the number of a signal to a
+    file at once, whatever the main thread does; a thread waits there.
+    """
+    heard, told = socket.socketpair()
+    with heard, told:
+        told.setblocking(False)
+        before = signal.set_wakeup_fd(told.fileno())
+        watch = threading.Thread(target=_watch, args=(heard,), name="stop watch", daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            told.close()
+            watch.join()
+
+
+def _watch(heard: socket.socket) -> None:
+    number = heard.recv(1)
+    if not number:
+        return
+    heard.settimeout(LATE_SECONDS)
+    try:
+        while heard.recv(1):
+            pass
+    except TimeoutError:
+        os._exit(128 + number[0])

@@ -177,7 +177,11 @@ class EngineProcess:
             except RolloutError as again:
                 # The memory of a process that was killed may not be free yet.
                 self._connection.close()
-                lost = again if isinstance(again, LostEngineError) else RolloutError(f"was no help: {again}")
+                lost = (
+                    again
+                    if isinstance(again, LostEngineError)
+                    else RolloutError(f"could not be replaced: {again}")
+                )
 
     def _answer(self) -> Any:
         return self._connection.answer(self._check)

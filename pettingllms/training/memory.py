@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -76,6 +77,7 @@ class Room:
                 # What the error holds of the failed work must be free before the work is done again.
                 tokens, sequences = error.tokens, error.sequences
             self._halve(policy, tokens, sequences)
+            gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 

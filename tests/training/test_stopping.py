@@ -6,9 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from test_worker import original_signal_handlers  # noqa: F401 - a fixture is used by name
+from test_worker import lines, original_signal_handlers, prepared  # noqa: F401 - a fixture is used by name
 
 from pettingllms.errors import Interrupted
 from pettingllms.training.stopping import StopFlag
@@ -99,3 +100,27 @@ with stopping.StopFlag().at_once():
 """
     done = subprocess.run([sys.executable, "-c", source], timeout=60, check=False)
     assert done.returncode == 143
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
+@pytest.mark.parametrize(
+    ("word", "number"), [("starting the engine", signal.SIGTERM), ('"phase": "rollout"', signal.SIGINT)]
+)
+def test_f14_a_worker_that_is_told_to_stop_leaves_no_process(tmp_path, tiny_model, word, number):
+    folder = prepared(tmp_path, tiny_model, "training.total_training_steps=500")
+    (tmp_path / "log.txt").touch()
+    with (tmp_path / "log.txt").open("wb") as log:
+        command = [sys.executable, "-m", "pettingllms.training.worker", str(folder)]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 120
+    while not (folder / "events.jsonl").exists() or word not in (folder / "events.jsonl").read_text():
+        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log.txt").read_text()
+        time.sleep(0.02)
+    started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number, (tmp_path / "log.txt").read_text()
+    assert not any(Path(f"/proc/{child}").exists() for child in started)
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+    assert lines(folder / "events.jsonl")[-1]["event"] == "interrupted"
+    if "rollout" in word:
+        assert list((folder / "checkpoints").glob("step_*"))

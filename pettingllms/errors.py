@@ -36,6 +36,10 @@ class RolloutError(PettingLLMsError):
     exit_code = 3
 
 
+class LostEngineError(RolloutError):
+    """The engine's process has ended or says nothing; the message goes on after "the engine process"."""
+
+
 class InfrastructureError(RolloutError):
     """The machinery around an environment failed: what the policy did is not to blame.
 
@@ -56,6 +60,12 @@ class Interrupted(PettingLLMsError):  # noqa: N818 - an event, not a fault
     def __init__(self, signal_number: int) -> None:
         super().__init__("interrupted")
         self.exit_code = 128 + signal_number
+
+
+class DivergedError(PettingLLMsError):
+    """What a policy is trained with are no numbers any more, step after step (exit 3)."""
+
+    exit_code = 3
 
 
 class InvariantError(PettingLLMsError):

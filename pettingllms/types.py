@@ -112,8 +112,9 @@ class Sample:
     """One completion of a candidate: the exact tokens, what the text did, what it earned.
 
     `candidate`: which of the K actions of its turn it belongs to; an action of `sample_num` completions
-    has as many samples, which share its reward. `reward`: None where there is none, because generation
-    or the machinery around the environment failed. `masked`: why the sample is not trained on.
+    has as many samples, which share its reward. `reward`: None where there is none, because generation,
+    the agent, the environment or the machinery around it failed. `masked`: why the sample is not trained
+    on. `error`: what the agent, the environment or the machinery said, where one of them failed.
     `success`: whether the task is solved in the state that the candidate leads to. `values`: where the
     policy has a critic, what it expected to be earned from the state before each token on.
     """
@@ -126,6 +127,7 @@ class Sample:
     success: bool
     masked: str | None = None
     values: tuple[float, ...] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class Turn:
 class Episode:
     """One play of a task: its turns in order, and whether the team solved it.
 
-    `place`: of the task in its batch. `branch`: which of several separate plays of one task it is.
+    `place`: of the task in its batch. `branch`: which of several separate plays of one task it is. `error`:
+    why it has no further turn, where the state could not be set up or shown.
     """
 
     task: Task
@@ -160,6 +163,7 @@ class Episode:
     success: bool
     stop_reason: StopReason
     metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
 
 
 class GroupKey(NamedTuple):

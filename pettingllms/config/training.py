@@ -63,6 +63,9 @@ class TrainingConfig(ConfigModel):
     """Which candidate continues in `tree`: the best rewarded (ties by the seed), or the first."""
     reward_alpha: float = Field(1.0, ge=0)
     """Weight of the team reward; the local reward has weight 1."""
+    max_failed_share: float = Field(0.5, gt=0, le=1)
+    """Share of a step's actions that may fail in agents, environments or the engine; above it the run stops.
+    1: only where all fail."""
     save_freq: int | None = Field(None, ge=1)
     """Steps between two checkpoints. Default: only after the last step."""
     keep_checkpoints: int = Field(2, ge=1)

@@ -1,31 +1,60 @@
-"""The border to plug-ins: what agents and environments raise is named once, with the context they lack."""
+"""The border to plug-ins: what agents and environments raise costs what they were doing, and is named."""
 
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
 
-from pettingllms.errors import InfrastructureError, Interrupted, RolloutError
+from pettingllms.errors import InfrastructureError, PettingLLMsError
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
-def guarded(what: str, work: Callable[[], T]) -> T | None:
-    """What `work` returns, or None where the machinery around it failed, which is logged.
+class ImproperError(Exception):
+    """An agent or environment gave something that its contract does not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """In place of what an agent or environment should have given.
+
+    `masked`: `infrastructure` where the machinery around it failed, `error` where it did itself. `reason`:
+    one line.
+    """
+
+    masked: Literal["infrastructure", "error"]
+    reason: str
+
+
+def guarded(what: str, work: Callable[[], T]) -> T | Failed:
+    """What `work` returns, or why it failed, which is logged, too.
 
     `what` begins the message, e.g. "agent 'verifier' failed on task 12". The machinery failed where
-    InfrastructureError or an OSError (TimeoutError is one) is raised. Raises RolloutError for anything else.
+    InfrastructureError or an OSError (TimeoutError is one) is raised, and the agent or environment where
+    anything else is. Other errors of this package go through: who raises one means the whole run.
     """
+    failed: Failed
     try:
         return work()
     except (InfrastructureError, OSError) as cause:
-        _log.warning("%s: %s: %s", what, type(cause).__name__, cause)
-        return None
-    except Interrupted:
+        failed = Failed("infrastructure", _in_one_line(cause))
+    except PettingLLMsError:
         raise
+    except ImproperError as cause:
+        failed = Failed("error", str(cause))
     except (Exception, SystemExit) as cause:
         # SystemExit: a program of the model that is run in here must not end the trainer.
-        raise RolloutError(f"{what}: {type(cause).__name__}: {cause}") from cause
+        where = traceback.extract_tb(cause.__traceback__)[-1]
+        failed = Failed("error", f"{_in_one_line(cause)} ({Path(where.filename).name}:{where.lineno})")
+    _log.warning("%s: %s", what, failed.reason)
+    return failed
+
+
+def _in_one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -26,7 +26,7 @@ from pettingllms.hiding import guard_output
 from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
 from pettingllms.rollout.engine import Engine, EngineSettings
-from pettingllms.rollout.engine_process import HUNG_UP, attempt, build, serve
+from pettingllms.rollout.engine_server import HUNG_UP, attempt, build, serve
 from pettingllms.rollout.engine_settings import differences, engine_settings
 
 KEPT = "the engine of the trial before serves this one: its weights are restored"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from pettingllms.rollout.engine import EngineSettings
 
-CHILD = "pettingllms.rollout.engine_process"
+CHILD = "pettingllms.rollout.engine_server"
 """The module that an engine's own child runs."""
 LEAVE_SECONDS = 1.0
 """How long a child may take to end after it was asked to."""
@@ -23,6 +24,12 @@ class Link(Protocol):
 
     calls: BinaryIO
     answers: BinaryIO
+
+    def ended(self) -> bool:
+        """Whether the process is known to have ended; what it started may keep its streams open."""
+
+    def kill(self, process: int | None) -> None:
+        """End the process, also one that is stopped. `process`: its number, where it has said one."""
 
     def end(self) -> str:
         """Hang up, so that `answers` ends; returns what became of the process, as words of a message."""
@@ -45,6 +52,14 @@ class Child:
         self.calls: BinaryIO = self.process.stdin  # type: ignore[assignment]
         self.answers: BinaryIO = self.process.stdout  # type: ignore[assignment]
 
+    def ended(self) -> bool:
+        """Whether the child has ended."""
+        return self.process.poll() is not None
+
+    def kill(self, process: int | None) -> None:  # noqa: ARG002 - the protocol's
+        """Kill the child."""
+        self.process.kill()
+
     def end(self) -> str:
         """Ask the child to end, and kill it if it does not."""
         with suppress(OSError):
@@ -59,7 +74,7 @@ class Child:
 
 
 class Host:
-    """The process that listens at `address`, `<token>@<Unix socket>`; it is ended by its owner, not by this.
+    """The process that listens at `address`, `<token>@<Unix socket>`; its owner ends it, or starts another.
 
     It listens to nobody who does not say the token first. Raises OSError when it is not there.
     """
@@ -75,6 +90,18 @@ class Host:
             raise
         self.calls: BinaryIO = self._socket.makefile("wb")
         self.answers: BinaryIO = self._socket.makefile("rb")
+
+    def ended(self) -> bool:
+        """Its answers end with it."""
+        return False
+
+    def kill(self, process: int | None) -> None:
+        """Kill the process: it holds the memory that another engine needs. Its owner notices."""
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> str:
         """Hang up; the process goes on."""

@@ -1,36 +1,26 @@
-"""The engine's own process and the remote calls to it.
+"""The engine in a process of its own, as the trainer sees it: one that dies or hangs is replaced.
 
 The process has its own threads, random numbers and log file, and can be killed without harm to the
-trainer. Calls and answers are pickled over one stream each way.
+trainer.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import queue
-import signal
-import sys
-import threading
-import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from pettingllms.errors import RolloutError
-from pettingllms.process import ENGINE_HOST, end_with_parent
-from pettingllms.rollout.engine import ENGINES, Engine, EngineSettings
+from pettingllms.errors import LostEngineError, RolloutError
+from pettingllms.process import ENGINE_HOST
+from pettingllms.rollout.engine import EngineSettings
+from pettingllms.rollout.engine_connection import Connection
 from pettingllms.rollout.engine_link import Child, Host, Link
 from pettingllms.types import Completion, Request
 
-POLL_SECONDS = 0.2
 LOG_TAIL_LINES = 15
-ONE_WAY = frozenset({"submit"})
-"""Calls without an answer of their own: what goes wrong in one is the answer to the next call."""
-HUNG_UP = (EOFError, ConnectionError, pickle.UnpicklingError)
-"""What comes of a stream whose other side is gone, also in the middle of a message."""
+RESTARTS = 3
+"""How often in a row an engine is started again that brings nothing new in between."""
 
 
 class EngineProcess:
@@ -40,32 +30,78 @@ class EngineProcess:
     child. The constructor returns at once, so that the engine loads while the caller imports; `wait_ready`
     waits. `check` is called while an answer is awaited; what it raises ends the wait. Raises RolloutError
     when the host is not there.
+
+    A process that was ready and then ends, or says nothing for 8 seconds, is replaced by a child, in the
+    middle of a call too, and `warn` is told. The child gets the newest weights of every policy, and all
+    requests since nothing was last pending, in the same portions: it makes the same batches of them, and
+    equal seeds give equal answers. Answers that the caller has already are dropped. After `RESTARTS` in a
+    row without an answer that is new, the call raises RolloutError with the end of the log.
     """
 
-    def __init__(self, settings: EngineSettings, log: Path, check: Callable[[], None]) -> None:
-        self._log, self._check = log, check
-        self._link = self._connect(settings)
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._receiver = threading.Thread(target=self._receive, daemon=True)
-        self._receiver.start()
-        self._send(settings)
+    def __init__(
+        self,
+        settings: EngineSettings,
+        log: Path,
+        check: Callable[[], None],
+        warn: Callable[[str], None] = print,
+    ) -> None:
+        self._settings, self._log, self._check, self._warn = settings, log, check, warn
+        self._was_ready = False
+        self._losses = 0
+        """Processes lost since the last answer that was new."""
+        self._loaded: dict[str, tuple[int, Path]] = {}
+        """Version and folder of each policy's weights, the oldest load first."""
+        self._asleep = False
+        self._wave: list[list[tuple[int, Request]]] = []
+        """What was submitted since nothing was last pending, call by call."""
+        self._pending: set[int] = set()
+        self._answered: set[int] = set()
+        """Requests of the wave whose answers the caller has."""
+        self._again: set[int] = set()
+        """Those of them that a new process works on once more."""
+        self._connection = Connection(self._link(), settings, log)
 
     def wait_ready(self) -> None:
         """Wait until the engine has loaded. Raises RolloutError when it ends instead."""
-        self._answer()
+        try:
+            self._answer()
+        except LostEngineError as lost:
+            raise self._failure(lost) from None
+        self._was_ready = True
 
     def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
         """As `Engine.submit`, without waiting; an error comes with the next call."""
-        self._send(("submit", (list(requests),)))
+        portion = list(requests)
+        self._wave.append(portion)
+        self._pending.update(number for number, _ in portion)
+        self._connection.send(("submit", (portion,)))
 
     def collect(self, wait: bool = True) -> list[tuple[int, Completion]]:
         """As `Engine.collect`."""
-        done: list[tuple[int, Completion]] = self._call("collect", wait)
-        return done
+        new: list[tuple[int, Completion]] = []
+        while True:
+            # What only the process owes, and nobody waits for, is waited for here.
+            done = self._call("collect", wait or not self._pending)
+            fresh = [answer for answer in done if answer[0] not in self._again]
+            self._again.difference_update(number for number, _ in done)
+            self._answered.update(number for number, _ in fresh)
+            self._pending.difference_update(number for number, _ in fresh)
+            new += fresh
+            if new:
+                self._losses = 0
+            if not done and (wait or not self._pending):
+                break
+            if new or not wait if self._pending else not self._again:
+                break
+        if not self._pending:
+            self._forget_requests()
+        return new
 
     def load_policy(self, policy: str, version: int, folder: Path) -> None:
-        """As `Engine.load_policy`."""
-        self._call("load_policy", policy, version, folder)
+        """As `Engine.load_policy`; `folder` must stay until the next version of the policy is loaded."""
+        self._do("load_policy", policy, version, folder)
+        self._loaded.pop(policy, None)
+        self._loaded[policy] = (version, folder)
 
     def forget_prompts(self) -> None:
         """As `Engine.forget_prompts`."""
@@ -73,71 +109,93 @@ class EngineProcess:
 
     def sleep(self) -> None:
         """As `Engine.sleep`."""
-        self._call("sleep")
+        self._do("sleep")
+        self._asleep = True
 
     def wake(self) -> None:
         """As `Engine.wake`."""
-        self._call("wake")
+        self._do("wake")
+        self._asleep = False
 
     def restore(self) -> None:
         """As `Engine.restore`."""
-        self._call("restore")
+        self._do("restore")
+        self._loaded.clear()
+        self._asleep = False
 
     def close(self) -> None:
         """End a child: ask first, kill after a second. A host stays, for who started it to end or to keep."""
-        self._link.end()
-        self._receiver.join()
-        self._link.answers.close()
+        self._connection.close()
 
-    def _connect(self, settings: EngineSettings) -> Link:
+    def _link(self) -> Link:
         address = os.environ.get(ENGINE_HOST)
         if address is None:
-            return Child(settings, self._log)
+            return Child(self._settings, self._log)
         try:
             return Host(address)
         except OSError as cause:
             raise self._failure(f"is not there: {cause.strerror}") from cause
 
-    def _receive(self) -> None:
-        """Own thread: a pipe cannot be waited for with a timeout everywhere, a queue can.
-
-        The last thing in the queue is None where the child hung up, or a text: why an answer is unreadable.
-        """
-        try:
-            while True:
-                self._answers.put(pickle.load(self._link.answers))
-        except (EOFError, OSError):
-            self._answers.put(None)
-        except Exception as error:
-            # Unpickling imports and calls what the answer names; whatever goes wrong, somebody waits here.
-            self._answers.put(_in_one_line(error))
+    def _do(self, name: str, *arguments: Any) -> None:
+        """A call that changes the engine."""
+        self._call(name, *arguments)
+        self._losses = 0
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        self._send((name, arguments))
-        return self._answer()
+        """The answer to a call, of this process or of one that takes its place."""
+        while True:
+            self._connection.send((name, arguments))
+            try:
+                return self._answer()
+            except LostEngineError as lost:
+                self._replace(lost)
+            except RolloutError:
+                # What an engine that failed does with its requests nobody knows.
+                self._forget_requests()
+                raise
 
-    def _send(self, message: Any) -> None:
-        try:
-            _put(self._link.calls, message)
-        except (OSError, ValueError) as cause:
-            raise self._failure(self._link.end()) from cause
+    def _replace(self, lost: RolloutError) -> None:
+        """Start a child, and bring it where the process was that is lost."""
+        while True:
+            self._losses += 1
+            if not self._was_ready or self._losses > RESTARTS:
+                raise self._failure(lost)
+            self._warn(
+                f"the engine process {lost}: it is started again, and {len(self._pending)} requests are "
+                f"asked again; {self._log} may say why"
+            )
+            self._again = set(self._answered)
+            child = Child(self._settings, self._log)
+            self._connection = Connection(child, self._settings, self._log)
+            try:
+                self._answer()
+                for policy, (version, folder) in self._loaded.items():
+                    self._connection.send(("load_policy", (policy, version, folder)))
+                    self._answer()
+                for portion in self._wave:
+                    self._connection.send(("submit", (portion,)))
+                if self._asleep:
+                    self._connection.send(("sleep", ()))
+                    self._answer()
+                return
+            except RolloutError as again:
+                # The memory of a process that was killed may not be free yet.
+                self._connection.close()
+                lost = (
+                    again
+                    if isinstance(again, LostEngineError)
+                    else RolloutError(f"could not be replaced: {again}")
+                )
 
     def _answer(self) -> Any:
-        while True:
-            self._check()
-            try:
-                answer = self._answers.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                continue
-            if answer is None or isinstance(answer, str):
-                ended = self._link.end()
-                raise self._failure(f"{ended}; its answer could not be read: {answer}" if answer else ended)
-            worked, value = answer
-            if not worked:
-                raise RolloutError(f"the engine failed: {value}", help=f"its log is {self._log}")
-            return value
+        return self._connection.answer(self._check)
 
-    def _failure(self, ended: str) -> RolloutError:
+    def _forget_requests(self) -> None:
+        self._wave.clear()
+        for numbers in (self._pending, self._answered, self._again):
+            numbers.clear()
+
+    def _failure(self, ended: object) -> RolloutError:
         """Why there are no more answers, with what the process said last."""
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         lines = text.splitlines()[-LOG_TAIL_LINES:]
@@ -146,66 +204,3 @@ class EngineProcess:
             f"the engine process {ended}; its last lines:\n{tail}",
             help=f"its whole log is {self._log}",
         )
-
-
-def build(settings: EngineSettings) -> tuple[bool, Any]:
-    """True and the engine of `settings`, or False and why there is none, in one line."""
-
-    def start() -> Engine:
-        return ENGINES.load(settings.name)(settings)
-
-    return attempt(start)
-
-
-def serve(built: tuple[bool, Any], calls: BinaryIO, answers: BinaryIO) -> None:
-    """Say how building the engine went; where there is one, answer calls to it until the caller hangs up."""
-    worked, engine = built
-    owed: tuple[bool, Any] | None = None
-    with suppress(*HUNG_UP):
-        _put(answers, (worked, None if worked else engine))
-        while worked:
-            name, arguments = pickle.load(calls)
-            outcome = owed or attempt(partial(getattr(engine, name), *arguments))
-            owed = outcome if name in ONE_WAY and not outcome[0] else None
-            if name not in ONE_WAY:
-                _put(answers, outcome)
-
-
-def main(calls: BinaryIO, answers: BinaryIO) -> None:
-    """The child: build the engine that the parent describes, answer calls until it hangs up."""
-    end_with_parent()
-    # A Ctrl-C in a terminal is the parent's business.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        settings: EngineSettings = pickle.load(calls)
-    except EOFError:
-        return
-    built = build(settings)
-    serve(built, calls, answers)
-    if built[0]:
-        built[1].close()
-
-
-def attempt(call: Callable[[], Any]) -> tuple[bool, Any]:
-    """Whether the call worked, and its value or one line about what went wrong; the log gets the rest."""
-    try:
-        return True, call()
-    except Exception as error:
-        traceback.print_exc()
-        return False, _in_one_line(error)
-
-
-def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-def _put(stream: BinaryIO, value: Any) -> None:
-    pickle.dump(value, stream)
-    stream.flush()
-
-
-if __name__ == "__main__":
-    answers_stream = os.fdopen(os.dup(1), "wb")
-    # Whatever libraries print must not get between the answers: standard output joins the log.
-    os.dup2(2, 1)
-    main(sys.stdin.buffer, answers_stream)

@@ -8,21 +8,22 @@ from functools import partial
 
 from pettingllms.agents.base import Agent
 from pettingllms.envs.base import Env
-from pettingllms.rollout.border import guarded
+from pettingllms.rollout.border import Failed, ImproperError, guarded
 from pettingllms.rollout.effects import Script, generate, run
 from pettingllms.rollout.prompts import Tokenizer, fit_prompt
 from pettingllms.rollout.settings import Seat
 from pettingllms.rollout.team import Move, Team
-from pettingllms.rollout.tree import Prompt, prompt_of, take_turn
+from pettingllms.rollout.tree import Prompt, prompt_of, take_turn, truth
 from pettingllms.types import Episode, Message, StopReason, Task, Turn
 
 COUNTED = ("cut_prompts", "skipped_turns", "failed_generations", "failed_actions")
 """`Episode.metrics`: cut prompts, skipped turns, completions that the engine could not give, and actions that
-the machinery around the environment let down; where it could not even show a state, that is one."""
+the agent, the environment or the machinery around it let down; where a state could not even be shown, that is
+one."""
 
 
-def set_up(make_env: Callable[[Task], Env], task: Task) -> Script[Env | None]:
-    """The environment of `task`, or None where the machinery around it failed."""
+def set_up(make_env: Callable[[Task], Env], task: Task) -> Script[Env | Failed]:
+    """The environment of `task`, or why there is none."""
     what = f"the environment of task {task.id} could not be set up"
     return (yield from run([partial(guarded, what, partial(make_env, task))]))[0]
 
@@ -31,28 +32,31 @@ def play_episode(
     team: Team,
     tokenizers: Mapping[str, Tokenizer],
     seat: Seat,
-    env: Env | None,
+    start: Env | Failed,
     on_turn: Callable[[int], None],
 ) -> Script[Episode]:
-    """Play `seat.task` from the state `env` on; `on_turn` is told how many turns are behind it.
+    """Play `seat.task` from the state `start` on; `on_turn` is told how many turns are behind it.
 
     `tokenizers`: by policy. The prompts of turns that are together show the same state. Their requests are
     made at once; then agent by agent the candidates are tried on copies of the state in which the agents
     before it left it. Without an environment, where an agent cannot be shown it, and where all candidates
-    of a turn fail, the episode ends as FAILED and keeps its turns.
+    of a turn fail, the episode ends as FAILED and keeps the turns before.
     """
     play = _Play(team, tokenizers, seat)
-    if env is None:
-        play.fail(actions=1)
-    for moves in team.moves():
-        if play.stop is not None or env is None:
-            break
-        env = yield from play.together(moves, env, on_turn)
-        on_turn(moves[-1].turn + 1)
+    if isinstance(start, Failed):
+        play.fail(start)
+    else:
+        env = start
+        for moves in team.moves():
+            env = yield from play.together(moves, env, on_turn)
+            on_turn(moves[-1].turn + 1)
+            if play.stop is not None:
+                break
+        if play.success is None:
+            what = f"the environment of task {seat.task.id} failed"
+            (success,) = yield from run([partial(guarded, what, partial(_success, env))])
+            play.success = success is True
     on_turn(team.max_turns)
-    if env is not None and play.success is None:
-        what = f"the environment of task {seat.task.id} failed"
-        play.success = (yield from run([partial(guarded, what, env.success)]))[0]
     return Episode(
         task=seat.task,
         place=seat.place,
@@ -61,6 +65,7 @@ def play_episode(
         success=bool(play.success),
         stop_reason=play.stop or StopReason.MAX_TURNS,
         metrics=play.counts,
+        error=play.error,
     )
 
 
@@ -73,6 +78,7 @@ class _Play:
     seat: Seat
     success: bool | None = None
     stop: StopReason | None = None
+    error: str | None = None
     turns: list[Turn] = field(default_factory=list)
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
 
@@ -89,7 +95,7 @@ class _Play:
             reasons = [sample.masked for sample in turn.samples]
             self.counts["failed_generations"] += reasons.count("generation_failed")
             self.counts["failed_actions"] += len(
-                {sample.candidate for sample in turn.samples if sample.masked == "infrastructure"}
+                {sample.candidate for sample in turn.samples if sample.error is not None}
             )
             on_turn(turn.index + 1)
             if attempt is None:
@@ -100,9 +106,11 @@ class _Play:
             self.stop = StopReason.SOLVED
         return env
 
-    def fail(self, actions: int = 0) -> None:
-        """End the episode because of failed candidates, or of `actions` that could not even be asked for."""
-        self.counts["failed_actions"] += actions
+    def fail(self, unasked: Failed | None = None) -> None:
+        """End the episode because all candidates failed, or because an action could not even be asked for."""
+        if unasked is not None:
+            self.counts["failed_actions"] += 1
+            self.error = unasked.reason
         self.stop = StopReason.FAILED
 
     def _prompts(self, moves: Sequence[Move], env: Env) -> Script[list[Prompt]]:
@@ -120,8 +128,8 @@ class _Play:
         )
         prompts = []
         for move, view in zip(moves, views, strict=True):
-            if view is None:
-                self.fail(actions=1)
+            if isinstance(view, Failed):
+                self.fail(view)
                 return []
             if not view:
                 self.counts["skipped_turns"] += 1
@@ -133,5 +141,15 @@ class _Play:
 
 
 def _view(agent: Agent, env: Env) -> list[Message]:
-    """The chat that shows `env` to `agent`; empty when it skips its turn."""
-    return [] if agent.skips(env) else agent.messages(env)
+    """The chat that shows `env` to `agent`; empty when it skips its turn.
+
+    Raises ImproperError where it is no chat.
+    """
+    chat = [] if agent.skips(env) else agent.messages(env)
+    if not all(isinstance(one, Message) and isinstance(one.content, str) for one in chat):
+        raise ImproperError(f"the prompt is no list of messages with texts: {chat!r:.200}")
+    return chat
+
+
+def _success(env: Env) -> bool:
+    return truth("success", env.success())

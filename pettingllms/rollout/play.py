@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from pettingllms.envs.base import Env
+from pettingllms.rollout.border import Failed
 from pettingllms.rollout.effects import Script
 from pettingllms.rollout.engine import Engine
 from pettingllms.rollout.episode import play_episode, set_up
@@ -54,7 +55,7 @@ class Rollout:
         `on_progress(done turns, all turns)` is called in the caller's thread: at every percent, and at
         least every half second while nothing but environments work; what it raises ends the play. Turns
         that an episode does without, as it ended early, count as done.
-        Raises RolloutError where an agent, an environment or the engine fails.
+        Raises RolloutError where the engine fails. What an agent or environment fails at has no reward.
         """
         if len({place for place, _ in tasks}) != len(tasks):
             raise ValueError("places tell plays apart: no two tasks may have the same")
@@ -68,7 +69,7 @@ class Rollout:
         ]
         progress = _Progress(len(seats), self.team.max_turns, on_progress)
 
-        def episode(number: int, env: Env | None) -> Script[Episode]:
+        def episode(number: int, env: Env | Failed) -> Script[Episode]:
             on_turn = partial(progress.reached, number)
             return play_episode(self.team, self.tokenizers, seats[number], env, on_turn)
 

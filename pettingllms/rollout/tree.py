@@ -6,13 +6,14 @@ import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import partial
+from numbers import Real
 from typing import NamedTuple
 
 from pettingllms.agents.base import Agent
-from pettingllms.envs.base import Env
-from pettingllms.errors import RolloutError
-from pettingllms.rollout.border import guarded
+from pettingllms.envs.base import Env, Outcome
+from pettingllms.rollout.border import Failed, ImproperError, guarded
 from pettingllms.rollout.effects import Script, run
 from pettingllms.rollout.prompts import Tokenizer, text_before
 from pettingllms.rollout.settings import RolloutSettings, Seat
@@ -37,9 +38,7 @@ class Attempt(NamedTuple):
     """What a candidate's action did. `env`: the state that it leads to."""
 
     env: Env
-    local: float
-    team: float
-    reason: str
+    reward: Reward
     success: bool
     solved: bool
 
@@ -62,8 +61,7 @@ def take_turn(
     """Try every candidate on its own copy of `env`; return the turn, and what goes on.
 
     `completions`: one per request of `prompt`. Nothing goes on where no candidate has a reward: its
-    completions all failed, or the machinery around the environment did.
-    Raises RolloutError where the agent or the environment fails otherwise.
+    completions all failed, or the agent, the environment or the machinery around it did.
     """
     move, settings = prompt.move, seat.settings
     member = move.member
@@ -79,27 +77,24 @@ def take_turn(
 
     what = f"{member.label} failed on task {seat.task.id}"
     jobs = {
-        candidate: partial(guarded, what, partial(_attempt, member.agent, env, own, resolve=settings.resolve))
+        candidate: partial(guarded, what, partial(_attempt, member.agent, env, own, settings))
         for candidate, own in enumerate(spoken)
         if own
     }
-    attempts = dict(zip(jobs, (yield from run(list(jobs.values()))), strict=True))
-    rewards = {
-        candidate: _reward(what, attempt, settings)
-        for candidate, attempt in attempts.items()
-        if attempt is not None
-    }
+    tried = dict(zip(jobs, (yield from run(list(jobs.values()))), strict=True))
+    attempts = {candidate: one for candidate, one in tried.items() if not isinstance(one, Failed)}
     samples = []
     for (candidate, text), request, completion in zip(numbered, prompt.requests, completions, strict=True):
-        attempt, masked = attempts.get(candidate), None
-        if completion.finish_reason is FinishReason.FAILED:
-            masked = "generation_failed"
-        elif attempt is None:
-            masked = "infrastructure"
-        reward = rewards.get(candidate) if masked is None else None
-        success = attempt is not None and masked is None and attempt.success
-        samples.append(Sample(completion, text, request.seed, candidate, reward, success, masked))
-    chosen = _choose({candidate: reward.total for candidate, reward in rewards.items()}, seat, move.turn)
+        plain = Sample(completion, text, request.seed, candidate, None, success=False)
+        outcome = tried.get(candidate)
+        if completion.finish_reason is FinishReason.FAILED or outcome is None:
+            samples.append(replace(plain, masked="generation_failed"))
+        elif isinstance(outcome, Failed):
+            samples.append(replace(plain, masked=outcome.masked, error=outcome.reason))
+        else:
+            samples.append(replace(plain, reward=outcome.reward, success=outcome.success))
+    totals = {candidate: attempt.reward.total for candidate, attempt in attempts.items()}
+    chosen = _choose(totals, seat, move.turn)
     turn = Turn(
         index=move.turn,
         agent=member.name,
@@ -131,27 +126,41 @@ def most_said(agent: Agent, env: Env, texts: Sequence[str]) -> str:
     return first[max(votes, key=lambda opinion: votes[opinion])] if votes else texts[0]
 
 
-def _attempt(agent: Agent, env: Env, texts: Sequence[str], *, resolve: bool) -> Attempt:
-    """Carry out one candidate on a copy of `env`; runs in any thread."""
+def _attempt(agent: Agent, env: Env, texts: Sequence[str], settings: RolloutSettings) -> Attempt:
+    """Carry out one candidate on a copy of `env`; runs in any thread.
+
+    Raises ImproperError where what the agent or the environment says of it is not what it has to be.
+    """
     own = env.copy()
     outcome = agent.act(own, most_said(agent, own, texts))
     return Attempt(
         env=own,
-        local=float(outcome.local),
-        team=float(own.team_reward()),
-        reason=outcome.reason,
-        success=own.success(),
-        solved=resolve and own.solved(),
+        reward=_reward(outcome, own.team_reward(), settings.reward_alpha),
+        success=truth("success", own.success()),
+        solved=settings.resolve and truth("solved", own.solved()),
     )
 
 
-def _reward(what: str, attempt: Attempt, settings: RolloutSettings) -> Reward:
-    total = settings.reward_alpha * attempt.team + attempt.local
+def _reward(outcome: object, team: object, alpha: float) -> Reward:
+    if not isinstance(outcome, Outcome) or not isinstance(outcome.reason, str):
+        raise ImproperError(f"act gave {outcome!r}, not an Outcome of a number and a text")
+    local = outcome.local
+    for name, value in (("act", local), ("team_reward", team)):
+        if not isinstance(value, Real):
+            raise ImproperError(f"{name} gave the reward {value!r}, which is no number")
+    local, team = float(local), float(team)  # type: ignore[arg-type]
+    total = alpha * team + local
     if not math.isfinite(total):
-        raise RolloutError(
-            f"{what}: its reward is not finite: local = {attempt.local}, team = {attempt.team}"
-        )
-    return Reward(attempt.local, attempt.team, total, attempt.reason)
+        raise ImproperError(f"its reward is not finite: local = {local}, team = {team}")
+    return Reward(local, team, total, outcome.reason)
+
+
+def truth(name: str, value: object) -> bool:
+    """`value`, which the environment's method `name` gave; ImproperError unless it is true or false."""
+    # NumPy's own are no `bool`.
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+        raise ImproperError(f"{name} gave {value!r}, which is neither true nor false")
+    return bool(value)
 
 
 def _choose(totals: dict[int, float], seat: Seat, turn: int) -> int | None:

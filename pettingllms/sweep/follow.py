@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
 LOG_LINES = 15
+LAUNCHER_SAYS = r"failed \(exitcode: (-?\d+)\) local_rank: (\d+)"
+"""How the launcher of several processes tells that one failed."""
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 class JsonLines:
@@ -52,13 +56,31 @@ def log_tail(log: Path) -> list[str]:
     return _worker_lines(_lines(log))[-LOG_LINES:]
 
 
+def lost_process(log: Path) -> str | None:
+    """Which of several processes of a run failed first, and how, as their launcher says it in `log`.
+
+    None where it says nothing of that kind; a process that was asked to stop and did has not failed.
+    """
+    told = [found for line in _lines(log) if (found := re.search(LAUNCHER_SAYS, line))]
+    if not told or int(told[0][1]) in STOPPED:
+        return None
+    status, rank = int(told[0][1]), told[0][2]
+    if status >= 0:
+        return f"process {rank} of the run ended with status {status}"
+    return f"process {rank} of the run was ended by {_signal_name(-status)}"
+
+
+def _signal_name(number: int) -> str:
+    name = signal.Signals(number).name
+    return f"{name} (out of memory?)" if number == signal.SIGKILL else name
+
+
 def cause_of_death(log: Path) -> str:
     """One line that says why a worker ended that reported nothing."""
     lines = _lines(log)
     killed = re.search(r"died with <Signals\.(\w+)", lines[-1]) if lines else None
     if killed:
-        hint = " (out of memory?)" if killed[1] == "SIGKILL" else ""
-        return f"the worker was ended by {killed[1]}{hint}"
+        return f"the worker was ended by {_signal_name(signal.Signals[killed[1]])}"
     said = _worker_lines(lines)
     return f"the worker ended: {said[-1].strip()}" if said else "the worker ended without a word"
 
@@ -72,8 +94,8 @@ def _lines(log: Path) -> list[str]:
 
 
 def _worker_lines(lines: list[str]) -> list[str]:
-    """`lines` up to the traceback with which accelerate reports that its child failed."""
-    if lines and lines[-1].startswith("subprocess.CalledProcessError"):
+    """`lines` up to the traceback with which the launcher reports that a process of it failed."""
+    if lines and lines[-1].startswith(("subprocess.CalledProcessError", "=====")):
         starts = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
         if starts:
             return lines[: starts[-1]]

@@ -5,13 +5,14 @@ The worker writes two streams into the run folder, one JSON object per line.
 `events.jsonl`, each with `time` (Unix seconds) and `event`: `started` (`pid`, `total_steps`), `status`
 (`text`), `phase` (`step`, `phase`: rollout, train, sync, val, test or checkpoint, `done`, `total`),
 `warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
-`exit_code`).
+`exit_code`, `lost`: all that is known is that another process of the run has gone).
 
 `metrics.jsonl`: `step` and what was measured at it, such as `train/success_rate`, `train/reward/<agent>`,
 `train/loss/<policy>`, `val/success_rate`, `time/step`. Step 0 is the validation before the first step.
 
 A stop request is passed on as the same signal to the worker, which writes a checkpoint and exits 130 or
-143. It has `STOP_SECONDS` for that, or until a second request; then the whole process group is killed.
+143. It has `STOP_SECONDS` until it begins to write one, or until a second request; then the whole process
+group is killed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pettingllms.sweep.engine_keeper import EngineKeeper
-from pettingllms.sweep.follow import JsonLines, cause_of_death, numbers
+from pettingllms.sweep.follow import JsonLines, cause_of_death, lost_process, numbers
 from pettingllms.sweep.launch import free_port, launch_argv, launch_environment
 from pettingllms.sweep.process_group import ProcessGroup
 from pettingllms.sweep.progress import View
@@ -65,6 +66,9 @@ class _Followed:
     worker: int | None = None
     checkpoint: str | None = None
     error: str | None = None
+    lost: str | None = None
+    """What a process says of which another has gone, without a word of its own."""
+    saving: bool = False
     interrupted: bool = False
     silent: bool = True
     _events: JsonLines = field(init=False)
@@ -90,8 +94,12 @@ class _Followed:
         match record:
             case {"event": "started", "pid": int(pid)}:
                 self.worker = pid
+            case {"event": "phase", "phase": "checkpoint"}:
+                self.saving = True
             case {"event": "checkpoint", "path": str(path)}:
-                self.checkpoint = path
+                self.checkpoint, self.saving = path, False
+            case {"event": "error", "text": text, "lost": True}:
+                self.lost = str(text)
             case {"event": "error", "text": text}:
                 self.error = str(text)
             case {"event": "interrupted"}:
@@ -141,7 +149,8 @@ def _follow(group: ProcessGroup, followed: _Followed, stop: StopRequest) -> None
             followed.view.say("stopping: waiting for the checkpoint; once more to stop at once")
             group.stop(stop.signal, followed.worker)
             deadline = time.monotonic() + STOP_SECONDS
-        if deadline is not None and (stop.urgent or time.monotonic() > deadline):
+        late = deadline is not None and time.monotonic() > deadline and not followed.saving
+        if stop.urgent or late:
             group.kill()
             break
         time.sleep(POLL_SECONDS)
@@ -155,9 +164,10 @@ def _result(
 ) -> TrialResult:
     status: Status
     reason: str | None
+    died = followed.error or lost_process(log)
     if group.exit_status() == 0:
         status, code, reason = "complete", 0, None
-    elif stop.signal is not None or followed.interrupted:
+    elif stop.signal is not None or (followed.interrupted and died is None):
         # Without a request of ours somebody else sent the worker its signal.
         status, code = "interrupted", 128 + (stop.signal or signal.SIGTERM)
         reason = (
@@ -165,5 +175,5 @@ def _result(
         )
     else:
         status, code = "failed", LAUNCHER_FAILED if followed.silent else TRIAL_FAILED
-        reason = followed.error or cause_of_death(log)
+        reason = died or followed.lost or cause_of_death(log)
     return TrialResult(status, code, followed.metrics, reason, log, followed.checkpoint, seconds)

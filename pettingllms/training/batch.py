@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -50,11 +51,12 @@ def step_batch(
     *,
     trained: Set[str],
     tree: bool,
+    max_failed_share: float = 1.0,
 ) -> StepBatch:
     """Play the tasks of `step`, and others in place of those that teach nothing where `dapo` asks for it.
 
-    `trained`: names of the agents that are trained. Raises InvariantError when what was sampled cannot be
-    what is trained.
+    `trained`: names of the agents that are trained. `max_failed_share`: of actions without a reward. Raises
+    RolloutError when more fail, and InvariantError when what was sampled cannot be what is trained.
     """
     size = schedule.batch_size
     episodes, distances = play(list(enumerate(schedule.batch(step))), 0)
@@ -75,7 +77,7 @@ def step_batch(
             groups += groups_of(played, plans, trained)
             distances = {policy: values + further[policy] for policy, values in distances.items()}
         groups = _first_informative(groups, informative_places(groups, refilling), size)
-    refuse_without_rewards(f"step {step}", episodes)
+    refuse_without_rewards(f"step {step}", episodes, max_failed_share)
     check_groups(groups, versions, lag=VERSION_LAG, one_prompt=tree)
     kept = []
     for name, plan in plans.items():
@@ -91,19 +93,30 @@ def _credited(groups: Sequence[Group], plan: PolicyPlan) -> list[Group]:
     return credit_tokens(groups, gamma=plan.algorithm.gamma, lam=plan.algorithm.lam)
 
 
-def refuse_without_rewards(what: str, episodes: Sequence[Episode]) -> None:
-    """Raise RolloutError where no action of `what` could be carried out.
+def refuse_without_rewards(what: str, episodes: Sequence[Episode], most: float = 1.0) -> None:
+    """Raise RolloutError where no action of `what` has a reward, or more than the share `most` has none.
 
-    Single failures cost their samples; where nothing succeeds, going on would only hide the reason.
+    Fewer failures cost their samples; beyond that, going on would only hide the reason.
     """
     samples = [sample for one in episodes for turn in one.turns for sample in turn.samples]
-    if any(sample.reward is not None for sample in samples):
+    failed = Counter(
+        str(one.error or one.completion.error or one.masked) for one in samples if one.reward is None
+    )
+    failed.update(one.error for one in episodes if one.error is not None)
+    rewarded = sum(sample.reward is not None for sample in samples)
+    every = rewarded + failed.total()
+    if rewarded and failed.total() <= most * every:
         return
-    reasons = sorted({str(sample.completion.error or sample.masked) for sample in samples})
-    why = "; ".join(reasons[:3]) or "all turns were skipped"
+    why = "; ".join(f"{reason} ({count} times)" for reason, count in failed.most_common(3))
+    logs = "log.txt and engine.log of the run folder say more"
+    if not rewarded:
+        raise RolloutError(
+            f"no action of {what} could be carried out: {why or 'all turns were skipped'}", help=logs
+        )
     raise RolloutError(
-        f"no action of {what} could be carried out: {why}",
-        help="log.txt and engine.log of the run folder say more",
+        f"{failed.total()} of {every} actions of {what} could not be carried out, which is more than "
+        f"training.max_failed_share = {most:g}: {why}",
+        help=logs,
     )
 
 

@@ -61,6 +61,11 @@ class Critic:
         )
 
     @property
+    def name(self) -> str:
+        """What it is called where policies are listed by name."""
+        return f"{self.plan.name} (critic)"
+
+    @property
     def parameters(self) -> list[Tensor]:
         """All that is trained, in a fixed order."""
         return list(self._parameters.values())

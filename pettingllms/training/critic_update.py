@@ -12,6 +12,7 @@ from pettingllms.losses.aggregation import token_weights
 from pettingllms.losses.value_loss import value_loss
 from pettingllms.training.batching import Batch
 from pettingllms.training.critic import Critic
+from pettingllms.training.memory import Room
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.schedule import learning_rate
 from pettingllms.training.token_update import Place, TokenUpdate, Trained, UpdateResult
@@ -26,12 +27,20 @@ class CriticUpdate(TokenUpdate):
     """
 
     def __init__(
-        self, critic: Critic, groups: Sequence[Group], ranks: Ranks, *, seed: int, check: Callable[[], None]
+        self,
+        critic: Critic,
+        groups: Sequence[Group],
+        ranks: Ranks,
+        *,
+        seed: int,
+        check: Callable[[], None],
+        room: Room | None = None,
     ) -> None:
-        """`check` and `seed`: as in `Place`."""
+        """`check`, `seed` and `room`: as in `Place`; None finds out for this update what fits."""
         self._critic = critic
         settings = critic.settings
         trained = Trained(
+            critic.name,
             critic.parameters,
             critic.optimizer,
             learning_rate(settings.optim, settings.schedule_steps, critic.updates + 1),
@@ -42,7 +51,9 @@ class CriticUpdate(TokenUpdate):
             shared=critic.packed,
             packed=critic.packed,
         )
-        super().__init__(critic.plan, trained, groups, Place(critic.device, ranks, seed, check))
+        super().__init__(
+            critic.plan, trained, groups, Place(critic.device, ranks, seed, check, room or Room(print))
+        )
 
     def run(self) -> UpdateResult:
         """Train `epochs` times on all mini-batches."""
@@ -59,7 +70,12 @@ class CriticUpdate(TokenUpdate):
     def _prepare(self, mini_batches: Sequence[Sequence[int]]) -> None:
         """Nothing: the values before the update came with the samples."""
 
-    def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int) -> Mapping[str, float]:
+    def _begin(self) -> None:
+        """Nothing: the values before the update came with the samples."""
+
+    def _accumulate(
+        self, batch: Batch, total_tokens: int, total_sequences: int
+    ) -> tuple[float, Mapping[str, float]]:
         value_N = self._critic.values(batch)
         old_N, return_N = self._of(batch, _values), self._of(batch, _returns)
         loss_N, clipped_N = value_loss(value_N, old_N, return_N, clip=self._critic.settings.clip)
@@ -73,7 +89,7 @@ class CriticUpdate(TokenUpdate):
         )
         loss = (weight_N * loss_N).sum()
         loss.backward()
-        return {"loss": float(loss.detach()), "clipped": float(clipped_N.sum())}
+        return float(loss.detach()), {"loss": float(loss.detach()), "clipped": float(clipped_N.sum())}
 
     def _of(self, batch: Batch, numbers: Callable[[Scored], Sequence[float]]) -> Tensor:
         """`numbers` of the tokens of each sample of `batch`, one behind the other, [N]."""

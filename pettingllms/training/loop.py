@@ -24,6 +24,8 @@ from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
 from pettingllms.training.critic import Critic
 from pettingllms.training.critic_update import CriticUpdate
 from pettingllms.training.events import EventStream
+from pettingllms.training.memory import Room
+from pettingllms.training.nonfinite import NonFinite
 from pettingllms.training.penalties import KlControl, penalised
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
@@ -35,6 +37,7 @@ from pettingllms.training.records import (
     write_samples,
 )
 from pettingllms.training.tasks import TaskSchedule
+from pettingllms.training.token_update import UpdateResult
 from pettingllms.training.update import Update
 from pettingllms.training.valuation import valued
 from pettingllms.types import Episode, Split, Task
@@ -64,9 +67,15 @@ class TrainingLoop:
     folder: Path
     shares_device: bool
     check: Callable[[], None]
+    nonfinite: NonFinite = field(default_factory=NonFinite)
+    room: Room = field(init=False)
+    """What fits into the memory of this rank."""
     _epoch: EpochMeans = field(default_factory=EpochMeans)
     _saved: int | None = None
     """The step of the newest checkpoint."""
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.events.warning)
 
     def run(self) -> None:
         """Validate, train `total_training_steps` steps, test; a stop request leaves a checkpoint."""
@@ -124,11 +133,12 @@ class TrainingLoop:
                 record[f"train/kl_reward/{policy}"] = fmean(distances)
                 record[f"train/kl_coef/{policy}"] = self.controls[policy].coef
         with self._device_to_itself():
-            measured, stepped = self._update(step, batch)
-        record |= {f"train/{key}/{policy}": value for (key, policy), value in measured.items()}
+            measured, results = self._update(step, batch)
+        record |= measured
         clock.lap("train")
-        self._send(stepped, step)
+        self._send([policy for policy, result in results.items() if result.steps], step)
         clock.lap("sync")
+        self.nonfinite.follow(step, results)
         record["perf/rollout_tokens_per_second"] = sampled_tokens(batch.episodes) / clock.laps["rollout"]
         return record | clock.record()
 
@@ -160,8 +170,8 @@ class TrainingLoop:
         critics = {name: critic for name, critic in self.critics.items() if name in turn}
 
         def scores(played: Sequence[Episode]) -> tuple[list[Episode], Distances]:
-            judged = valued(played, critics, agents, self.check)
-            return penalised(judged, self.policies, controls, self.check)
+            judged = valued(played, critics, agents, self.check, self.room)
+            return penalised(judged, self.policies, controls, self.check, self.room)
 
         def play(tasks: Sequence[tuple[int, Task]], attempt: int) -> tuple[list[Episode], Distances]:
             own = self.ranks.share(tasks)
@@ -187,40 +197,46 @@ class TrainingLoop:
             self.policies.versions,
             trained=agents,
             tree=self.training.rollout_mode == "tree",
+            max_failed_share=self.training.max_failed_share,
         )
 
-    def _update(self, step: int, batch: StepBatch) -> tuple[dict[tuple[str, str], float], list[str]]:
-        """Update every policy that the batch has samples for; one without gradient takes no step.
+    def _update(self, step: int, batch: StepBatch) -> tuple[dict[str, float], dict[str, UpdateResult]]:
+        """Update every policy that has groups, after its critic; one without gradient takes no step.
 
-        Returns what was measured by (metric, policy), and the policies that took steps.
+        Returns what was measured by metric and policy, and how the updates of policies went.
         """
         own = {name: batch.of_policy(name) for name in self.policies.plans}
         own = {name: groups for name, groups in own.items() if groups}
         seed = derive(self.training.seed, "update", step)
-        measured: dict[tuple[str, str], float] = {}
-        stepped = []
+        measured: dict[str, float] = {}
+        results: dict[str, UpdateResult] = {}
         for number, (policy, groups) in enumerate(own.items()):
             self.events.write("phase", step=step, phase="train", done=number, total=len(own))
             if critic := self.critics.get(policy):
-                judged = CriticUpdate(critic, groups, self.ranks, seed=seed, check=self.check).run()
-                measured |= {(key, policy): value for key, value in judged.metrics.items()}
-                if judged.metrics["critic_dropped_steps"] and not judged.steps:
-                    self.events.warning(
-                        f"the critic of policy {policy!r} was not updated in step {step}: its gradient is no "
-                        "number or above grad_norm_threshold"
-                    )
+                judged = CriticUpdate(
+                    critic, groups, self.ranks, seed=seed, check=self.check, room=self.room
+                ).run()
+                measured |= {f"train/{key}/{policy}": value for key, value in judged.metrics.items()}
+                self._tell_left_out(f"the critic of policy {policy!r}", step, judged)
                 if step <= critic.settings.warmup:
                     continue
-            result = Update(self.policies, policy, groups, self.ranks, seed=seed, check=self.check).run()
-            measured |= {(key, policy): value for key, value in result.metrics.items()}
-            if result.steps:
-                stepped.append(policy)
-            elif result.metrics["dropped_steps"]:
-                self.events.warning(
-                    f"policy {policy!r} was not updated in step {step}: its gradient is no number or above "
-                    "grad_norm_threshold"
-                )
-        return measured, stepped
+            result = results[policy] = Update(
+                self.policies, policy, groups, self.ranks, seed=seed, check=self.check, room=self.room
+            ).run()
+            measured |= {f"train/{key}/{policy}": value for key, value in result.metrics.items()}
+            self._tell_left_out(f"policy {policy!r}", step, result)
+        return measured, results
+
+    def _tell_left_out(self, whose: str, step: int, result: UpdateResult) -> None:
+        if result.nonfinite:
+            self.events.warning(
+                f"{whose}: in step {step} its loss or gradient is no number, "
+                f"{result.nonfinite} of its optimizer steps were left out"
+            )
+        elif result.left_out and not result.steps:
+            self.events.warning(
+                f"{whose} was not updated in step {step}: its gradient is above grad_norm_threshold"
+            )
 
     def _send(self, policies: Sequence[str], step: int) -> None:
         """Hand the new adapters to the engine; each rank writes for its own, whose disk it may not share.
@@ -253,7 +269,7 @@ class TrainingLoop:
         own = self.ranks.share(list(enumerate(repeated)))
         shares = self.ranks.together(lambda: self._play(split, step, own, 0))
         episodes = sorted((one for share in shares for one in share), key=lambda one: one.place)
-        refuse_without_rewards(f"{split} at step {step}", episodes)
+        refuse_without_rewards(f"{split} at step {step}", episodes, self.training.max_failed_share)
         if self.ranks.leads:
             write_samples(self.folder / "samples", split, step, episodes, [])
         return episode_metrics(split, episodes) | {f"time/{split}": time.perf_counter() - begin}

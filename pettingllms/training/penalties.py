@@ -11,6 +11,7 @@ import torch
 from pettingllms.config.ppo import KlControlConfig
 from pettingllms.losses.kl import kl_estimate
 from pettingllms.training.batching import build_batch, micro_batches, rows
+from pettingllms.training.memory import Room, fitting
 from pettingllms.training.policies import Policies
 from pettingllms.types import Episode, FinishReason, Sample, Scored, Turn
 
@@ -38,13 +39,18 @@ def penalised(
     policies: Policies,
     controls: Mapping[str, KlControl],
     check: Callable[[], None],
+    room: Room,
 ) -> tuple[list[Episode], dict[str, list[float]]]:
     """The episodes with `Reward.penalty` set, and by policy how far each of its sequences is, per token.
 
     `controls`: the policies whose rewards hold the distance, estimated token by token and summed over a
-    sequence. An action of several completions loses the mean of theirs.
+    sequence. An action of several completions loses the mean of theirs. `room`: what fits into memory.
     """
-    distances = {policy: _distances(policy, episodes, policies, check) for policy in controls}
+
+    def distances_of(policy: str) -> dict[int, tuple[float, int]]:
+        return room.fit(policy, lambda: _distances(policy, episodes, policies, check, room))
+
+    distances = {policy: distances_of(policy) for policy in controls}
     sums = {key: total for of_policy in distances.values() for key, (total, _) in of_policy.items()}
     means = {
         policy: [total / tokens for total, tokens in of_policy.values()]
@@ -79,7 +85,7 @@ def _penalised_turn(turn: Turn, penalty: Callable[[str, Sample], float]) -> Turn
 
 
 def _distances(
-    policy: str, episodes: Sequence[Episode], policies: Policies, check: Callable[[], None]
+    policy: str, episodes: Sequence[Episode], policies: Policies, check: Callable[[], None], room: Room
 ) -> dict[int, tuple[float, int]]:
     """Distance of each sampled sequence of `policy` to its reference and its tokens, by the sample's `id`."""
     scored = [
@@ -95,12 +101,16 @@ def _distances(
     all_rows = rows(scored, range(len(scored)), shared=policies.shared_prompt)
     with torch.no_grad():
         for micro_batch in micro_batches(
-            all_rows, token_budget=plan.token_budget, sequences=None, packed=policies.packed
+            all_rows,
+            token_budget=room.tokens(policy, plan.token_budget),
+            sequences=None,
+            packed=policies.packed,
         ):
             check()
             batch = build_batch(micro_batch, policies.device, packed=policies.packed)
-            new, _ = policies.score(policy, batch)
-            reference, _ = policies.score(policy, batch, reference=True)
+            with fitting(batch):
+                new, _ = policies.score(policy, batch)
+                reference, _ = policies.score(policy, batch, reference=True)
             per_token = kl_estimate(plan.algorithm.kl_penalty, new, reference)
             sums = torch.zeros(len(batch.samples), device=per_token.device)
             sums.index_add_(0, batch.sequence_N, per_token)

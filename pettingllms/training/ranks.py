@@ -68,28 +68,31 @@ class Ranks:
             raise stop or Interrupted(signal.SIGTERM)
         return [share for _, share in shares]
 
-    def sum_gradients(self, parameters: Sequence[Tensor], stop: Interrupted | None) -> None:
+    def sum_gradients(
+        self, parameters: Sequence[Tensor], stop: Interrupted | None, loss: float = 0.0
+    ) -> float:
         """Add up the gradients of all ranks, in place; a rank without one counts as zeros.
 
         All tensors travel as one, so that a rank that saw no sample of a policy takes part like any other.
-        Where one rank passes a `stop`, all of them raise Interrupted.
+        Returns the sum of each rank's `loss`. Where one rank passes a `stop`, all of them raise Interrupted.
         """
         if self.world == 1:
             if stop is not None:
                 raise stop
-            return
+            return loss
         parts = [
             (torch.zeros_like(one) if one.grad is None else one.grad).flatten().float() for one in parameters
         ]
-        asked = torch.full((1,), float(stop is not None), device=parts[0].device)
-        flat = torch.cat([*parts, asked])
+        beside = torch.tensor([loss, float(stop is not None)], device=parts[0].device)
+        flat = torch.cat([*parts, beside])
         with _others_are_there():
             dist.all_reduce(flat)
         if flat[-1] > 0:
             raise stop or Interrupted(signal.SIGTERM)
         sizes = [one.numel() for one in parameters]
-        for parameter, part in zip(parameters, flat[:-1].split(sizes), strict=True):
+        for parameter, part in zip(parameters, flat[:-2].split(sizes), strict=True):
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
+        return float(flat[-2])
 
     def total(self, sums: dict[str, float], stop: Interrupted | None) -> dict[str, float]:
         """The sums of all ranks, name by name; a `stop` as in `sum_gradients`."""

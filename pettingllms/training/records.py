@@ -108,6 +108,7 @@ def write_samples(
                 "branch": episode.branch,
                 "success": episode.success,
                 "stop_reason": episode.stop_reason,
+                "error": episode.error,
                 "turns": [_turn_record(turn, scored) for turn in episode.turns],
             }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -134,7 +135,7 @@ def _sample_record(sample: Sample, scored: Scored | None) -> dict[str, Any]:
         # JSON has no word for what is no number.
         "logprobs": [value if math.isfinite(value) else None for value in sample.completion.logprobs],
         "finish_reason": sample.completion.finish_reason,
-        "error": sample.completion.error,
+        "error": sample.completion.error or sample.error,
         "version": sample.completion.version,
         "seed": sample.seed,
         "reward": reward and reward.total,

@@ -14,6 +14,7 @@ from torch import Tensor
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import Interrupted, InvariantError
 from pettingllms.training.batching import Batch, Row, build_batch, micro_batches, rows
+from pettingllms.training.memory import Room, fitting
 from pettingllms.training.ranks import Ranks, dealt
 from pettingllms.types import Group, Scored
 
@@ -22,22 +23,27 @@ from pettingllms.types import Group, Scored
 class UpdateResult:
     """What an update of one set of weights did. `metrics`: name → value; docs/records.md lists the names.
 
-    `steps`: optimizer steps taken; a policy without any keeps its version.
+    `steps`: optimizer steps taken; a policy without any keeps its version. `left_out`: steps that were not;
+    `nonfinite`: those of them whose loss or gradient was no number.
     """
 
     metrics: dict[str, float]
     steps: int
+    left_out: int = 0
+    nonfinite: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What an update changes, and how.
 
-    `rate`: learning rate of all its steps. `mini_batch_size`: in tasks; None: all. `grad_clip`: largest
+    `name`: under which `Room` knows it. `rate`: learning rate of all its steps. `mini_batch_size`: in tasks;
+    None: all. `grad_clip`: largest
     gradient norm; a step whose norm is above `norm_threshold`, or no number, is left out. `shared`: rows may
     have several responses. `packed`: the model takes rows one behind the other.
     """
 
+    name: str
     parameters: Sequence[Tensor]
     optimizer: torch.optim.Optimizer
     rate: float
@@ -54,13 +60,14 @@ class Place:
     """Where an update works. `seed`: of the order of mini-batches.
 
     `check` is called between micro-batches; the Interrupted that it raises ends the update half done, on
-    every rank at the same point.
+    every rank at the same point. `room`: what fits into memory.
     """
 
     device: torch.device
     ranks: Ranks
     seed: int
     check: Callable[[], None]
+    room: Room
 
 
 class TokenUpdate(ABC):
@@ -91,16 +98,17 @@ class TokenUpdate(ABC):
         self._prepare(batches[0])
         for group in self._trained.optimizer.param_groups:
             group["lr"] = self._trained.rate
-        steps, skipped, norms = 0, 0, []
+        steps, skipped, nonfinite, norms = 0, 0, 0, []
         for mini_batch in (one for epoch in batches for one in epoch):
             norm = self._step(set(mini_batch))
             if norm is None:
                 continue
             taken = math.isfinite(norm) and norm <= self._trained.norm_threshold
             steps, skipped = steps + taken, skipped + (not taken)
+            nonfinite += not math.isfinite(norm)
             norms += [norm] if taken else []
         sums = self._ranks.total(self._sums, self._stop)
-        return UpdateResult(self._metrics(sums, norms, skipped), steps)
+        return UpdateResult(self._metrics(sums, norms, skipped), steps, skipped, nonfinite)
 
     @abstractmethod
     def _counts(self, scored: Scored) -> bool:
@@ -115,8 +123,14 @@ class TokenUpdate(ABC):
         """Work out what the first of `epochs` needs; `mini_batches`: places of its tasks."""
 
     @abstractmethod
-    def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int) -> Mapping[str, float]:
-        """Add the gradient of one micro-batch; returns sums over its tokens."""
+    def _accumulate(
+        self, batch: Batch, total_tokens: int, total_sequences: int
+    ) -> tuple[float, Mapping[str, float]]:
+        """Add the gradient of one micro-batch; returns its loss, and sums over its tokens."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Forget what an attempt at the same optimizer step has left that did not fit into memory."""
 
     @abstractmethod
     def _metrics(self, sums: dict[str, float], norms: Sequence[float], skipped: int) -> dict[str, float]:
@@ -147,11 +161,13 @@ class TokenUpdate(ABC):
 
     def _batches(self, own: Sequence[Row]) -> Iterator[Batch]:
         """Micro-batches of the rows; none after a request to stop, on which ranks agree where they meet."""
-        actor = self._plan.actor
+        actor, name, room = self._plan.actor, self._trained.name, self._place.room
+        tokens = self._plan.token_budget if actor.use_dynamic_bsz else None
+        sequences = None if actor.use_dynamic_bsz else (actor.ppo_micro_batch_size_per_gpu or 1)
         cut = micro_batches(
             own,
-            token_budget=self._plan.token_budget if actor.use_dynamic_bsz else None,
-            sequences=None if actor.use_dynamic_bsz else (actor.ppo_micro_batch_size_per_gpu or 1),
+            token_budget=room.tokens(name, tokens),
+            sequences=room.sequences(name, sequences),
             packed=self._trained.packed,
         )
         for micro_batch in cut:
@@ -165,7 +181,10 @@ class TokenUpdate(ABC):
             yield build_batch(micro_batch, self._place.device, packed=self._trained.packed)
 
     def _step(self, places: set[int]) -> float | None:
-        """One optimizer step over the tasks of `places`; returns the gradient norm, None without gradient."""
+        """One optimizer step over the tasks of `places`; returns the gradient norm, None without gradient.
+
+        It is no number where the loss is none, as no step is taken then either.
+        """
         lengths = [
             len(one.sample.completion.token_ids)
             for one, place in zip(self._samples, self._places, strict=True)
@@ -174,24 +193,34 @@ class TokenUpdate(ABC):
         if not any(self._wanted(index) for index, place in enumerate(self._places) if place in places):
             return None
         optimizer = self._trained.optimizer
-        optimizer.zero_grad(set_to_none=True)
         own = [row for row in self._rows if self._places[row.indexes[0]] in places]
-        trained = 0
-        for batch in self._batches(own):
-            trained += batch.tokens
-            sums = self._accumulate(batch, sum(lengths), len(lengths))
-            for name, value in {"tokens": batch.tokens, **sums}.items():
-                self._sums[name] = self._sums.get(name, 0.0) + value
+
+        def gradient() -> tuple[float, dict[str, float]]:
+            # From the beginning, whatever an attempt that did not fit into memory has left.
+            optimizer.zero_grad(set_to_none=True)
+            self._begin()
+            loss, added = 0.0, {"tokens": 0.0}
+            for batch in self._batches(own):
+                with fitting(batch):
+                    part, sums = self._accumulate(batch, sum(lengths), len(lengths))
+                loss += part
+                for name, value in {"tokens": batch.tokens, **sums}.items():
+                    added[name] = added.get(name, 0.0) + value
+            return loss, added
+
+        loss, added = self._place.room.fit(self._trained.name, gradient)
+        self._sums |= {name: self._sums.get(name, 0.0) + value for name, value in added.items()}
         sampled = sum(
             len(self._samples[index].sample.completion.token_ids) for row in own for index in row.indexes
         )
-        if trained != sampled and self._stop is None:
+        if added["tokens"] != sampled and self._stop is None:
             raise InvariantError(
-                f"{trained} tokens of policy {self._plan.name!r} were trained, {sampled} sampled"
+                f"{added['tokens']:g} tokens of policy {self._plan.name!r} were trained, {sampled} sampled"
             )
         parameters = self._trained.parameters
-        self._ranks.sum_gradients(parameters, self._stop)
+        loss = self._ranks.sum_gradients(parameters, self._stop, loss)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._trained.grad_clip))
+        norm = norm if math.isfinite(loss) else math.nan
         if math.isfinite(norm) and norm <= self._trained.norm_threshold:
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)

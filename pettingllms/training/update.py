@@ -10,6 +10,7 @@ from torch import Tensor
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.losses.policy_loss import LossSettings, LossTokens, policy_loss
 from pettingllms.training.batching import Batch, Row
+from pettingllms.training.memory import Room, fitting
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.schedule import learning_rate
@@ -50,15 +51,19 @@ class Update(TokenUpdate):
         *,
         seed: int,
         check: Callable[[], None],
+        room: Room | None = None,
     ) -> None:
-        """`check` and `seed`: as in `Place`."""
+        """`check`, `seed` and `room`: as in `Place`; None finds out for this update what fits."""
         self._policies, self._policy = policies, policy
         plan = policies.plans[policy]
         self._settings = loss_settings(plan)
         self._old: dict[int, Tensor] = {}
+        self._known: dict[int, Tensor] = {}
+        """`_old` before the optimizer step that is being taken."""
         self._reference: dict[int, Tensor] = {}
         actor = plan.actor
         trained = Trained(
+            policy,
             policies.parameters(policy),
             policies.optimizers[policy],
             learning_rate(actor.optim, plan.schedule_steps, policies.versions[policy] + 1),
@@ -69,7 +74,9 @@ class Update(TokenUpdate):
             shared=policies.shared_prompt,
             packed=policies.packed,
         )
-        super().__init__(plan, trained, groups, Place(policies.device, ranks, seed, check))
+        super().__init__(
+            plan, trained, groups, Place(policies.device, ranks, seed, check, room or Room(print))
+        )
 
     def run(self) -> UpdateResult:
         """Train `ppo_epochs` times on all mini-batches; an optimizer step makes another version."""
@@ -101,12 +108,26 @@ class Update(TokenUpdate):
 
     def _remember(self, kept: dict[int, Tensor], own: Sequence[Row], *, reference: bool) -> None:
         """Score the samples of `own` and keep their log-probabilities."""
-        with torch.no_grad():
-            for batch in self._batches(own):
-                logprobs, _ = self._policies.score(self._policy, batch, reference=reference)
-                self._keep(kept, batch, logprobs)
 
-    def _accumulate(self, batch: Batch, total_tokens: int, total_sequences: int) -> Mapping[str, float]:
+        def scored() -> None:
+            with torch.no_grad():
+                for batch in self._batches(own):
+                    with fitting(batch):
+                        logprobs, _ = self._policies.score(self._policy, batch, reference=reference)
+                        self._keep(kept, batch, logprobs)
+
+        self._place.room.fit(self._policy, scored)
+
+    def _step(self, places: set[int]) -> float | None:
+        self._known = dict(self._old)
+        return super()._step(places)
+
+    def _begin(self) -> None:
+        self._old = dict(self._known)
+
+    def _accumulate(
+        self, batch: Batch, total_tokens: int, total_sequences: int
+    ) -> tuple[float, Mapping[str, float]]:
         new, entropy = self._policies.score(self._policy, batch, entropy=self._settings.entropy_coeff > 0)
         if batch.samples[0] not in self._old:
             # The first mini-batch: no step was taken yet.
@@ -127,7 +148,7 @@ class Update(TokenUpdate):
             total_sequences=total_sequences,
         )
         loss.backward()
-        return {name: float(value) for name, value in sums.items()}
+        return float(loss.detach()), {name: float(value) for name, value in sums.items()}
 
     def _keep(self, kept: dict[int, Tensor], batch: Batch, logprobs_N: Tensor) -> None:
         """Keep the log-probabilities of `batch`, by the indexes of its samples."""

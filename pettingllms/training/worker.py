@@ -58,15 +58,18 @@ def main(folder: Path) -> int:
         events.write("interrupted")
         return stopped.exit_code
     except LostRankError as lost:
+        print(f"process {_rank()}: {lost}", file=sys.stderr)
         # Whoever went first has said why, if it could.
         time.sleep(TOLD_SECONDS)
         if '"event": "error"' not in (folder / "events.jsonl").read_text():
-            events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code)
+            events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code, lost=True)
         return lost.exit_code
     except Exception as error:
         text, code, advice = f"{type(error).__name__}: {error}", FAILED, None
         if isinstance(error, PettingLLMsError):
             text, code, advice = str(error), error.exit_code, error.help
+        if _rank():
+            text = f"process {_rank()} of the run: {text}"
         if isinstance(error, PettingLLMsError) and error.__cause__ is None:
             # Said in its own words: where in the code it was found helps nobody.
             print(f"{text}; {advice}" if advice else text, file=sys.stderr)
@@ -80,27 +83,30 @@ def main(folder: Path) -> int:
 
 def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     """Start the engines, build policies and rollout while they load, then train."""
-    config = read_trial(folder / "trial.toml")
-    total = config.training.total_training_steps
-    events.write("started", pid=os.getpid(), total_steps=total)
-    plans = plan_policies(config)
-    folders = {path: local_folder(path, events.status) for path in {plan.path for plan in plans.values()}}
-    events.status("starting the engine and loading the model")
-    settings = [
-        engine_settings(config, asked, folders[asked[0].path]) for asked in engine_groups(config, plans)
-    ]
-    with ExitStack() as running:
-        processes = []
-        for number, told in enumerate(settings):
-            process = EngineProcess(told, folder / _engine_log(number), stop.check)
-            running.callback(process.close)
-            processes.append(process)
-            if told.may_sleep:
-                # An engine takes its share of the memory that it finds free: one after the other.
-                process.wait_ready()
-        loop = _build_loop(config, plans, folders, settings, processes, folder, events, stop)
-        with closing(loop.loggers):
-            loop.run()
+    with ExitStack() as opened:
+        with stop.at_once():
+            config = read_trial(folder / "trial.toml")
+            total = config.training.total_training_steps
+            events.write("started", pid=os.getpid(), total_steps=total)
+            plans = plan_policies(config)
+            paths = {plan.path for plan in plans.values()}
+            folders = {path: local_folder(path, events.status) for path in paths}
+            events.status("starting the engine and loading the model")
+            settings = [
+                engine_settings(config, asked, folders[asked[0].path])
+                for asked in engine_groups(config, plans)
+            ]
+            processes = []
+            for number, told in enumerate(settings):
+                process = EngineProcess(told, folder / _engine_log(number), stop.check, events.warning)
+                opened.enter_context(closing(process))
+                processes.append(process)
+                if told.may_sleep:
+                    # An engine takes its share of the memory that it finds free: one after the other.
+                    process.wait_ready()
+            loop = _build_loop(config, plans, folders, settings, processes, folder, events, stop)
+            opened.enter_context(closing(loop.loggers))
+        loop.run()
 
 
 def _engine_log(number: int) -> str:

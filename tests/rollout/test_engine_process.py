@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -52,7 +51,7 @@ def test_loaded_version_is_answered(engine, tiny_model, tmp_path):
 
 
 def test_one_way_call_that_fails_is_the_answer_to_the_next_call(engine, tiny_model):
-    engine._send(("submit", ("too", "many", "arguments")))
+    engine._connection.send(("submit", ("too", "many", "arguments")))
     engine.submit(list(enumerate(ask(tiny_model, "1", [0]))))
     with pytest.raises(RolloutError, match="TypeError"):
         engine.collect()
@@ -65,15 +64,6 @@ def test_sleep_and_wake_reach_the_engine(engine, tiny_model):
     engine.sleep()
     engine.wake()
     assert len(generate(engine, ask(tiny_model, "1", [0, 1]))) == 2
-
-
-def test_killed_engine_is_noticed_with_its_log(tiny_model, tmp_path):
-    engine = EngineProcess(settings(tiny_model), tmp_path / "engine.log", lambda: None)
-    engine.wait_ready()
-    os.kill(engine._link.process.pid, signal.SIGKILL)
-    with pytest.raises(RolloutError, match="ended with status -9"):
-        generate(engine, ask(tiny_model, "1", [0]))
-    engine.close()
 
 
 @pytest.fixture
@@ -106,7 +96,7 @@ def test_answer_that_cannot_be_read_ends_the_engine(start_as, answer, why):
     process = start_as(f"import os, time; os.write(1, {answer}); time.sleep(600)")
     with pytest.raises(RolloutError, match=f"was killed; its answer could not be read: {why}"):
         process.wait_ready()
-    assert process._link.process.returncode == -signal.SIGKILL
+    assert process._connection.link.process.returncode == -signal.SIGKILL
     with pytest.raises(RolloutError, match="status -9"):
         process.sleep()
 
@@ -117,7 +107,7 @@ def test_engine_that_hangs_up_and_does_not_end_is_killed(start_as):
         RolloutError, match=r"did not end by itself and was killed; its last lines:\n  so long"
     ):
         process.wait_ready()
-    assert process._link.process.returncode == -signal.SIGKILL
+    assert process._connection.link.process.returncode == -signal.SIGKILL
 
 
 def test_engine_that_ends_after_it_hung_up_keeps_its_status(start_as):
@@ -147,5 +137,5 @@ def test_waiting_can_be_interrupted_and_nothing_is_left(tiny_model, tmp_path):
     with pytest.raises(Interrupted):
         process.wait_ready()
     process.close()
-    assert process._link.process.returncode is not None
+    assert process._connection.link.process.returncode is not None
     assert asked

@@ -1,11 +1,8 @@
 """What fails: the engine, the machinery around an environment, or a plug-in."""
 
-import subprocess
-
 import pytest
 from stub_rollout import FAILED, LogAgent, LogEnv, StubEngine, hashed, member, play, task
 
-from pettingllms.envs.base import Outcome
 from pettingllms.errors import InfrastructureError, Interrupted, RolloutError
 from pettingllms.types import StopReason
 
@@ -135,52 +132,9 @@ def test_state_that_cannot_be_shown_ends_the_episode():
     assert episode.metrics["failed_actions"] == 1
 
 
-@pytest.mark.parametrize("method", ["act", "observe", "skips", "opinion"])
-@pytest.mark.parametrize("error", [ZeroDivisionError("boom"), SystemExit("boom")])
-def test_failing_agent_is_named(method, error):
-    def fail(*arguments):
-        raise error
-
-    broken = LogAgent("a")
-    setattr(broken, method, fail)
-    message = rf"agent 'a' failed on task one: {type(error).__name__}: boom"
-    with pytest.raises(RolloutError, match=message):
-        play([member(broken, sample_num=2)], ONE)
-
-
-@pytest.mark.parametrize("method", ["copy", "team_reward", "success", "solved"])
-def test_failing_environment_is_named_with_its_task(method):
-    class Broken(LogEnv):
-        pass
-
-    def fail(self):
-        raise subprocess.CalledProcessError(1, "x")
-
-    setattr(Broken, method, fail)
-    with pytest.raises(RolloutError, match="agent 'a' failed on task one: CalledProcessError"):
-        play([A], ONE, make_env=Broken, resolve=True)
-
-
-def test_environment_that_raises_at_set_up_is_named():
-    def make(one):
-        raise KeyError("gold")
-
-    with pytest.raises(RolloutError, match=r"environment of task one could not be set up: KeyError: 'gold'"):
-        play([A], ONE, make_env=make)
-
-
-@pytest.mark.parametrize(("local", "team"), [(float("nan"), 0.0), (0.0, float("inf"))])
-def test_reward_that_is_not_finite_is_an_error(local, team):
-    class Odd(LogAgent):
-        def act(self, env, text):
-            return Outcome(local, "odd")
-
-    class OddEnv(LogEnv):
-        def team_reward(self):
-            return team
-
-    with pytest.raises(RolloutError, match=f"not finite: local = {local}, team = {team}"):
-        play([Odd("a")], ONE, make_env=OddEnv)
+def test_errors_of_the_package_mean_the_whole_run():
+    with pytest.raises(RolloutError, match="no licence"):
+        play([Troubled("a", RolloutError("no licence"))], ONE)
 
 
 def test_stop_request_that_a_plugin_notices_is_no_fault_of_it():

@@ -18,6 +18,7 @@ import pytest
 from pettingllms.config.homes import engine_groups, plan_policies
 from pettingllms.errors import LauncherError, RolloutError
 from pettingllms.process import ENGINE_HOST
+from pettingllms.rollout import engine_connection
 from pettingllms.rollout.engine import generate
 from pettingllms.rollout.engine_host import KEPT
 from pettingllms.rollout.engine_link import Host
@@ -160,20 +161,6 @@ def test_an_engine_with_requests_left_is_not_kept(start, keeper, engine_of):
     assert "3 requests are pending" in (second.folder / "engine.log").read_text()
 
 
-def test_an_engine_that_dies_is_noticed_and_the_next_trial_gets_another(start, keeper, engine_of):
-    first, second = start(), start()
-    with closing(engine_of(first)) as engine:
-        engine.wait_ready()
-        (first.folder / "engine.log").write_text("the last word\n")
-        os.kill(process_of(keeper), signal.SIGKILL)
-        with pytest.raises(RolloutError, match="hung up; its last lines:\n  the last word"):
-            generate(engine, ask(0))
-    with closing(engine_of(second)) as engine:
-        engine.wait_ready()
-        assert len(generate(engine, ask(0))) == 1
-    assert "it has ended" in (second.folder / "engine.log").read_text()
-
-
 def test_an_engine_that_died_before_the_worker_came_is_told_with_its_log(start, keeper, monkeypatch):
     trial = start()
     address = keeper.prepare(trial, StopRequest())[ENGINE_HOST]
@@ -184,6 +171,27 @@ def test_an_engine_that_died_before_the_worker_came_is_told_with_its_log(start, 
     monkeypatch.setenv(ENGINE_HOST, address)
     with pytest.raises(RolloutError, match="is not there: Connection refused; its last lines:\n  out of mem"):
         EngineProcess(settings_of(trial), trial.folder / "engine.log", lambda: None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_gives_up_an_engine_that_dies_or_hangs(start, keeper, engine_of, monkeypatch, number):
+    monkeypatch.setattr(engine_connection, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr("pettingllms.rollout.engine_link.CHILD", "stub_engine")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "rollout"), prepend=os.pathsep)
+    trial = start()
+    with closing(engine_of(trial)) as engine:
+        engine.wait_ready()
+        process = process_of(keeper)
+        os.kill(process, number)
+        answers = generate(engine, ask(3))
+        # The stub of a child tells the batch, too.
+        assert [answer.token_ids for answer in answers] == [(3, 3)]
+        assert ended(process), "it would keep the memory that the other needs"
+    with closing(engine_of(start())) as engine:
+        engine.wait_ready()
+        assert [answer.token_ids for answer in generate(engine, ask(3))] == [(3,)]
+        assert process_of(keeper) != process
+    assert not Path(f"/proc/{process}").exists(), "it was waited for"
 
 
 def test_an_engine_that_cannot_be_built_says_why(start, engine_of, model):

@@ -161,6 +161,46 @@ def test_a_worker_stopped_from_outside_is_interrupted(trial, worker):
     assert "from outside" in result.reason
 
 
+KILLED = "failed (exitcode: -9) local_rank: 1 (pid: 5) of binary: python"
+
+
+def test_a_process_that_lost_another_does_not_hide_what_became_of_that(trial, worker):
+    lost = 'event("error", text="another process of the run ended", exit_code=3, lost=True)\n'
+    result = run_trial(
+        trial, SilentView(), StopRequest(), argv=worker(STARTED + lost + "sys.exit(1)\n", trial.folder)
+    )
+    assert (result.status, result.reason) == ("failed", "another process of the run ended")
+    source = STARTED + lost + f"print({KILLED!r})\nsys.exit(1)\n"
+    result = run_trial(trial, SilentView(), StopRequest(), argv=worker(source, trial.folder))
+    assert result.reason == "process 1 of the run was ended by SIGKILL (out of memory?)"
+    own = 'event("error", text="process 1 of the run: ValueError: boom", exit_code=3)\n'
+    result = run_trial(trial, SilentView(), StopRequest(), argv=worker(STARTED + own + source, trial.folder))
+    assert result.reason == "process 1 of the run: ValueError: boom"
+
+
+def test_a_process_that_its_launcher_stops_because_another_died_was_not_interrupted(trial, worker):
+    source = STARTED + f'event("interrupted")\nprint({KILLED!r})\nsys.exit(1)\n'
+    result = run_trial(trial, SilentView(), StopRequest(), argv=worker(source, trial.folder))
+    assert (result.status, result.exit_code) == ("failed", 3)
+    assert "process 1" in result.reason
+
+
+def test_a_checkpoint_that_is_being_written_is_waited_for(trial, worker, monkeypatch):
+    monkeypatch.setattr(runner, "STOP_SECONDS", 0.3)
+    source = """
+    signal.signal(15, signal.SIG_IGN)
+    event("started", pid=os.getpid(), total_steps=2)
+    event("phase", step=1, phase="checkpoint", done=0, total=1)
+    time.sleep(1.5)
+    event("checkpoint", path="/ck/step_1")
+    event("interrupted")
+    sys.exit(143)
+    """
+    stop = StopRequest()
+    result = run_trial(trial, StopWhen(stop, 15), stop, argv=worker(source, trial.folder))
+    assert (result.status, result.checkpoint) == ("interrupted", "/ck/step_1")
+
+
 @pytest.mark.parametrize("ending", ["sys.exit(0)", "os.kill(os.getpid(), 9)"])
 def test_no_process_is_left_whatever_the_worker_started(trial, worker, monkeypatch, ending):
     monkeypatch.setattr("pettingllms.sweep.process_group.LEAVE_SECONDS", 0.2)

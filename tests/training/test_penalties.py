@@ -8,6 +8,7 @@ from plans import PLAIN, model_of, plans_of
 from test_update import exact_logprobs, policies_of
 
 from pettingllms.config.ppo import KlControlConfig
+from pettingllms.training.memory import Room
 from pettingllms.training.penalties import KlControl, penalised
 from pettingllms.training.policies import Policies
 from pettingllms.types import (
@@ -53,7 +54,7 @@ def policies(tiny_model):
 def test_the_distance_is_summed_over_a_sequence_and_weighed(policies):
     responses = [[8, 9, 10], [11]]
     controls = {"a.b": KlControl(KlControlConfig(kl_coef=0.5))}
-    changed, distances = penalised([episode(*responses)], policies, controls, lambda: None)
+    changed, distances = penalised([episode(*responses)], policies, controls, lambda: None, Room(print))
     own = [sum(exact_logprobs(policies, "a.b", PROMPT, ids)) for ids in responses]
     inner = model_of(policies)
     with policies.weights["a.b"].switch.using(None), torch.no_grad():
@@ -70,14 +71,15 @@ def test_the_distance_is_summed_over_a_sequence_and_weighed(policies):
 def test_a_fresh_adapter_is_at_no_distance(tiny_model):
     plans = plans_of(algorithm={"use_kl_in_reward": True})
     fresh = Policies(plans.values(), tiny_model, torch.device("cpu"), trust_remote_code=False, seed=0)
-    _, distances = penalised([episode([8, 9])], fresh, {"a.b": KlControl(KlControlConfig())}, lambda: None)
+    controls = {"a.b": KlControl(KlControlConfig())}
+    _, distances = penalised([episode([8, 9])], fresh, controls, lambda: None, Room(print))
     assert distances["a.b"] == [0.0]
 
 
 def test_completions_of_one_action_lose_the_same(policies):
     controls = {"a.b": KlControl(KlControlConfig(kl_coef=1.0))}
     one = episode([8, 9, 10], [11], [12, 13], candidates=[0, 0, 1])
-    changed, distances = penalised([one], policies, controls, lambda: None)
+    changed, distances = penalised([one], policies, controls, lambda: None, Room(print))
     first, second, third = (mean * tokens for mean, tokens in zip(distances["a.b"], (3, 1, 2), strict=True))
     mean = (first + second) / 2
     assert trained(changed) == pytest.approx([1 - mean, 1 - mean, 1 - third])
@@ -85,7 +87,8 @@ def test_completions_of_one_action_lose_the_same(policies):
 
 def test_what_has_no_reward_loses_nothing(policies):
     controls = {"a.b": KlControl(KlControlConfig(kl_coef=1.0))}
-    changed, distances = penalised([episode([8], [9], rewards=[None, 1.0])], policies, controls, lambda: None)
+    one = episode([8], [9], rewards=[None, 1.0])
+    changed, distances = penalised([one], policies, controls, lambda: None, Room(print))
     assert changed[0].turns[0].samples[0].reward is None
     assert len(distances["a.b"]) == 1
 
@@ -94,7 +97,7 @@ def test_c40_a_truncated_sample_is_penalised_by_its_length_alone(tiny_model):
     policies = policies_of(tiny_model, algorithm={"overlong_penalty": 0.25})
     cut = episode([8, 9], finish=FinishReason.LENGTH)
     whole = replace(episode([8, 9]), place=1)
-    changed, distances = penalised([cut, whole], policies, {}, lambda: None)
+    changed, distances = penalised([cut, whole], policies, {}, lambda: None, Room(print))
     assert trained(changed) == [0.75, 1.0]
     assert distances == {}
 

@@ -1,5 +1,7 @@
 """What a step trains on: new tasks in place of those that teach nothing, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 from plans import PLAIN, plans_of
 
@@ -135,3 +137,17 @@ def test_a_step_in_which_nothing_succeeded_says_why():
     with pytest.raises(RolloutError, match="all turns were skipped"):
         refuse_without_rewards("step 3", [episode(task, 0)])
     refuse_without_rewards("step 3", [failed, episode(task, 1, turn(0, "first", "a.b", (1,)))])
+
+
+def test_more_failures_than_a_step_may_have_stop_it_and_the_reasons_are_counted():
+    task = Task("t", "train", {})
+    some = episode(task, 0, turn(0, "first", "a.b", (1, 1, None, None)))
+    refuse_without_rewards("step 3", [some], 0.5)
+    unshown = replace(episode(task, 1), error="ValueError: blind")
+    with pytest.raises(
+        RolloutError, match=r"3 of 5 actions of step 3 .* = 0\.5: too long \(2 times\); Val"
+    ) as caught:
+        refuse_without_rewards("step 3", [some, unshown], 0.5)
+    assert "log.txt" in caught.value.help
+    with pytest.raises(RolloutError, match=r"no action .* ValueError: blind \(1 times\)"):
+        refuse_without_rewards("step 3", [unshown])

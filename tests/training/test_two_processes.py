@@ -1,6 +1,7 @@
 """A whole run of two processes, started as a user would: it learns what one process learns."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -100,3 +101,84 @@ def test_a_stop_ends_all_processes_with_one_checkpoint(tmp_path, tiny_model):
     kinds = [json.loads(line)["event"] for line in (run / "events.jsonl").read_text().splitlines()]
     assert "interrupted" in kinds and "error" not in kinds
     assert not running(tmp_path)
+
+
+LONG = ["training.total_training_steps=500", "training.val_freq=500", "~training.save_freq"]
+TWO = ["env.options.test_size=0", "+launch.num_processes=2", "+launch.num_cpu_threads_per_process=1"]
+
+
+def started(folder, model):
+    """A long run of two processes, as a user starts it."""
+    command = [
+        sys.executable,
+        "-m",
+        "pettingllms",
+        "train",
+        str(write_experiment(folder, model)),
+        *LONG,
+        *TWO,
+    ]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ends_soon(process, folder):
+    """Wait for the end that is due within 30 s; returns what was said, and the run's log."""
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 3, out + err
+    assert not running(folder)
+    (run,) = folder.glob("outputs/*/*")
+    return out + err, (run / "log.txt").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
+def test_f10_a_process_that_is_killed_ends_the_others_and_is_named(tmp_path, tiny_model):
+    process = started(tmp_path, tiny_model)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("outputs/*/*/samples/train-000002.jsonl")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.2)
+    (second,) = [
+        number
+        for number in running(tmp_path)
+        if b"\0RANK=1\0" in Path(f"/proc/{number}/environ").read_bytes()
+        and b"training.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
+    ]
+    os.kill(second, signal.SIGKILL)
+    said, log = ends_soon(process, tmp_path)
+    assert "process 1 of the run was ended by SIGKILL" in said
+    assert "process 0: another process of the run ended" in log
+    assert f"Signal 9 (SIGKILL) received by PID {second}" in log
+
+
+RAISES = """
+import os
+if os.environ.get("RANK") == "1":
+    if os.environ["WHERE"] == "start":
+        from pettingllms.envs.math import MathEnv as place
+        name = "tasks"
+    else:
+        from pettingllms.training.update import Update as place
+        name = "run"
+
+    def broken_on_purpose(*arguments):
+        raise ValueError("boom")
+
+    setattr(place, name, broken_on_purpose)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
+@pytest.mark.parametrize("where", ["start", "update"])
+def test_f10_the_traceback_of_a_process_that_fails_reaches_the_user(tmp_path, tiny_model, monkeypatch, where):
+    (tmp_path / "sitecustomize.py").write_text(RAISES)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
+    monkeypatch.setenv("WHERE", where)
+    process = started(tmp_path, tiny_model)
+    deadline = time.monotonic() + 240
+    while not any("boom" in path.read_text() for path in tmp_path.glob("outputs/*/*/log.txt")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.2)
+    said, log = ends_soon(process, tmp_path)
+    assert "process 1 of the run: ValueError: boom" in said
+    assert "in broken_on_purpose" in log

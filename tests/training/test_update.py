@@ -7,6 +7,7 @@ import torch
 from plans import group, model_of, plans_of, ragged_groups, scored
 
 from pettingllms.errors import Interrupted
+from pettingllms.losses.policy_loss import policy_loss
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.update import Update
@@ -220,10 +221,36 @@ def test_c43_a_gradient_that_is_no_number_skips_its_policy_only(tiny_model, adva
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_f07_a_loss_that_is_no_number_takes_no_step_whatever_its_gradient(tiny_model, monkeypatch, bad):
+    policies, clean = policies_of(tiny_model), policies_of(tiny_model)
+    before = [parameter.clone() for parameter in policies.parameters("b")]
+
+    def broken(*arguments, **counts):
+        loss, sums = policy_loss(*arguments, **counts)
+        # A constant has no gradient; a factor has.
+        return (loss + math.nan, sums) if bad == "loss" else (loss * math.inf, sums)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pettingllms.training.update.policy_loss", broken)
+        result, _ = run(policies, ragged_groups(policy="b"), "b", keep=True)
+    assert (result.steps, result.nonfinite, result.metrics["dropped_steps"]) == (0, 1, 1)
+    assert not policies.optimizers["b"].state and policies.versions["b"] == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, policies.parameters("b"), strict=True))
+    # The next step of either policy is that of a run without it.
+    for one in (policies, clean):
+        for policy in ("a.b", "b"):
+            assert run(one, ragged_groups(policy=policy), policy, keep=True)[0].nonfinite == 0
+    for policy in ("a.b", "b"):
+        pairs = zip(policies.parameters(policy), clean.parameters(policy), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_a_norm_above_its_threshold_is_left_out_and_counted(tiny_model):
     policies = policies_of(tiny_model, actor={"grad_norm_threshold": 1e-9})
     result, steps = run(policies, ragged_groups())
     assert (result.steps, result.metrics["dropped_steps"], steps) == (0, 1, [])
+    assert result.nonfinite == 0, "it is a number"
 
 
 def test_c44_each_schedule_follows_the_updates_of_its_own_policy(tiny_model):

@@ -108,7 +108,8 @@ def test_same_seed_same_run_other_seed_another(tmp_path, tiny_model):
     for folder in folders:
         assert worker.main(folder) == 0
     first, again, other = (without_times(folder) for folder in folders)
-    samples = [(folder / "samples" / "train-000002.jsonl").read_text() for folder in folders]
+    samples = [{path.name: path.read_text() for path in (folder / "samples").iterdir()} for folder in folders]
+    assert len(samples[0]) == 7, "val at steps 0 to 2, test before the first and after the last, two steps"
     assert first == again and samples[0] == samples[1]
     assert first != other and samples[0] != samples[2]
 

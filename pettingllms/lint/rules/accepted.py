@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pettingllms.config.experiment import Specialization
 from pettingllms.config.homes import specialization
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
@@ -76,7 +77,7 @@ def lora_without_effect(context: Context) -> Iterator[Finding]:
     """
     config = context.config
     kinds = {trains(config, policy) for policy in policies(config)} or {config.specialization}
-    homes: dict[KeyPath, str] = {}
+    homes: dict[KeyPath, Specialization] = {}
     if "lora" not in kinds:
         homes = dict.fromkeys([(), ("training",)], min(kinds))
     for key, model in config.models.items():

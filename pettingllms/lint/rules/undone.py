@@ -12,7 +12,7 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema
 from pettingllms.config.homes import specialization
 from pettingllms.config.optim import OptimConfig
-from pettingllms.config.ppo import ModelConfig, PpoTrainerConfig
+from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.shape import written
 from pettingllms.config.turns import trained_policies
 from pettingllms.documents.source import Finding, KeyPath, dotted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pettingllms.errors import CheckpointError, InvariantError
 from pettingllms.training.batching import Batch
 from pettingllms.training.weights import DTYPES, Recomputation, load_model, scored_hidden
 
+GENERATION = "generation_config.json"
+
 
 class FullWeights:
     """All weights of one policy, in float32, which small steps of the optimizer need to be seen.
@@ -23,8 +26,10 @@ class FullWeights:
     `start`: the model as it was at first, where the plan compares with it.
     """
 
-    def __init__(self, model: Any, plan: PolicyPlan, start: Any | None, packed: bool) -> None:
+    def __init__(self, model: Any, folder: Path, plan: PolicyPlan, start: Any | None, packed: bool) -> None:
+        """`folder`: where `model` was loaded from."""
         self.model = model
+        self._folder = folder
         self.start = start
         self.packed = packed
         self.width: int = model.get_output_embeddings().weight.shape[1]
@@ -52,6 +57,10 @@ class FullWeights:
     def export(self, folder: Path) -> None:
         """Write a Hugging Face folder: `config.json` and float32 weights in safetensors, tied ones once."""
         self.model.save_pretrained(folder)
+        # transformers refuses to write some settings that it reads: they go as they came.
+        (folder / GENERATION).unlink(missing_ok=True)
+        if (self._folder / GENERATION).is_file():
+            shutil.copyfile(self._folder / GENERATION, folder / GENERATION)
 
     def load(self, folder: Path) -> None:
         """Read the weights of a Hugging Face folder, bit for bit.
@@ -85,16 +94,18 @@ def full_weights(
 
     Those that compare with their start share one more copy, which nothing changes.
     """
+    from transformers import GenerationConfig
 
     def copy() -> tuple[Any, bool]:
         model, packed = load_model(folder, torch.float32, trust_remote_code)
+        model.generation_config = GenerationConfig()
         return model.to(device), packed
 
     start = copy()[0] if any(plan.uses_reference for plan in plans) else None
     found = {}
     for plan in plans:
         model, packed = copy()
-        found[plan.name] = FullWeights(model, plan, start if plan.uses_reference else None, packed)
+        found[plan.name] = FullWeights(model, folder, plan, start if plan.uses_reference else None, packed)
     return found
 
 

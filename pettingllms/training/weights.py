@@ -93,7 +93,10 @@ def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> tup
     Raises RefusedError where its logits are more than the product of hidden state and output matrix.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    # Models may be written at every step: the log is for other things.
+    disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
     )

@@ -73,9 +73,9 @@ TWO = {
         ({}, 8, "as one engine serves all policies"),
         ({**TWO}, 8, "as one engine serves all policies"),
         ({**TWO, "specialization": "prompt"}, 8, "as one engine serves all policies"),
-        ({**TWO, "specialization": "full"}, 4, "the node's 8 / 2 engines, one for each policy"),
+        ({**TWO, "specialization": "full"}, 4, "the node's 8 / 2 engines"),
         ({"specialization": "full"}, 8, "as one engine serves all policies"),
-        ({**TWO, "base_models.policy_1.path": "a/b"}, 4, "the node's 8 / 2 engines, one for each base model"),
+        ({**TWO, "base_models.policy_1.path": "a/b"}, 4, "the node's 8 / 2 engines"),
     ],
 )
 def test_pool_of_an_engine_and_its_formula(changes, pool, reason):

@@ -1,6 +1,7 @@
 """Full weights: tied ends, number formats, the frozen start, and what is written is what is read."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -185,6 +186,17 @@ def test_bf16_is_the_format_of_products_and_masters_stay_fp32(tiny_model, batch)
     got.sum().backward()
     assert {one.grad.dtype for one in rough.parameters("b")} == {torch.float32}
     rough.optimizers["b"].step()
+
+
+def test_settings_of_generation_are_kept_as_they_were_however_odd(tiny_model, tmp_path):
+    """transformers reads these and refuses to write them: they ask for a temperature and for no sampling."""
+    folder = tmp_path / "odd"
+    shutil.copytree(tiny_model, folder)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [0, 2], "temperature": 0.3}')
+    policies_of(folder).export("b", tmp_path / "saved")
+    assert (tmp_path / "saved" / "generation_config.json").read_text() == (
+        folder / "generation_config.json"
+    ).read_text()
 
 
 def test_an_exported_folder_says_its_format_and_nothing_of_how_it_was_trained(tiny_model, tmp_path):

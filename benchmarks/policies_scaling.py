@@ -181,6 +181,7 @@ class Steps:
             policies=policies,
             ranks=Ranks(),
             controls={},
+            critics={},
             loggers=Fanout({}, events.warning),
             events=events,
             folder=self._folder,

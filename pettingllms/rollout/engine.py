@@ -67,6 +67,12 @@ class Engine(Protocol):
         loaded is the base model, version 0.
         """
 
+    def forget_prompts(self) -> None:
+        """Drop what is kept of prompts that were answered; nothing may be pending.
+
+        What is cached changes how sums are rounded: with this, equal requests that follow give equal answers.
+        """
+
     def sleep(self) -> None:
         """Free the memory of the device for the trainer; nothing may be pending."""
 

@@ -67,6 +67,10 @@ class EngineProcess:
         """As `Engine.load_policy`."""
         self._call("load_policy", policy, version, folder)
 
+    def forget_prompts(self) -> None:
+        """As `Engine.forget_prompts`."""
+        self._call("forget_prompts")
+
     def sleep(self) -> None:
         """As `Engine.sleep`."""
         self._call("sleep")

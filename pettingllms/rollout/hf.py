@@ -76,6 +76,9 @@ class HfEngine:
         self._expect_idle("take new weights")
         self._adapters.load(policy, version, folder)
 
+    def forget_prompts(self) -> None:
+        """Nothing is kept."""
+
     def sleep(self) -> None:
         """Move the model to main memory, where its device is shared."""
         self._expect_idle("sleep")

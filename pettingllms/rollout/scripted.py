@@ -44,6 +44,9 @@ class ScriptedEngine:
             raise FileNotFoundError(folder / "adapter_model.safetensors")
         self._versions[policy] = version
 
+    def forget_prompts(self) -> None:
+        """Nothing is kept."""
+
     def sleep(self) -> None:
         """Nothing to free."""
 

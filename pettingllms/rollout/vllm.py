@@ -82,6 +82,11 @@ class VllmEngine:
         if not self._asleep:
             self._renew()
 
+    def forget_prompts(self) -> None:
+        """Empty the prefix cache."""
+        self._expect_idle("forget prompts")
+        self._reset_prefix_cache()
+
     def sleep(self) -> None:
         """Free device memory, where it is shared; the weights wait in main memory."""
         self._expect_idle("sleep")

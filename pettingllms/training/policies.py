@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from pettingllms.config.homes import PolicyPlan
-from pettingllms.errors import RefusedError
+from pettingllms.errors import CheckpointError, RefusedError
 from pettingllms.losses.logprobs import chosen_logprobs
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.batching import Batch, packs
 from pettingllms.training.branches import use_branches
-from pettingllms.training.lora import Recomputation, Switch, load_adapter, refuse_embedding_targets
+from pettingllms.training.lora import WEIGHTS, Recomputation, Switch, load_adapter, refuse_embedding_targets
 from pettingllms.types import TokenSampling
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -90,6 +90,10 @@ class Policies:
 
     def parameters(self, policy: str) -> list[Tensor]:
         """The adapter's parameters, in a fixed order."""
+        return list(self._parameters[policy].values())
+
+    def named_parameters(self, policy: str) -> dict[str, Tensor]:
+        """The adapter's parameters under their names in PEFT's files, in the order of `parameters`."""
         return self._parameters[policy]
 
     def score(
@@ -113,19 +117,48 @@ class Policies:
             self._recomputation.on = self.plans[policy].gradient_checkpointing
         return self._logprobs(batch, batch.sampling, entropy)
 
-    def export(self, policy: str, folder: Path) -> None:
-        """Write the adapter in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`."""
-        from peft import get_peft_model_state_dict
+    def export(self, policy: str, folder: Path, parameters: Sequence[Tensor] | None = None) -> None:
+        """Write the adapter in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`.
+
+        `parameters`: those of a snapshot, written instead of the policy's own, which may change meanwhile.
+        """
         from safetensors.torch import save_file
 
-        adapter = self._adapters[policy]
         folder.mkdir(parents=True, exist_ok=True)
-        state = get_peft_model_state_dict(self._model, adapter_name=adapter, save_embedding_layers=False)
+        written = self.parameters(policy) if parameters is None else parameters
         save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
-            folder / "adapter_model.safetensors",
+            {
+                name: tensor.detach().cpu().contiguous()
+                for name, tensor in zip(self.named_parameters(policy), written, strict=True)
+            },
+            folder / WEIGHTS,
         )
-        self._model.peft_config[adapter].save_pretrained(folder)
+        self._model.peft_config[self._adapters[policy]].save_pretrained(folder)
+
+    def load(self, policy: str, folder: Path) -> None:
+        """Read what `export` wrote into the policy's parameters, bit for bit.
+
+        Raises CheckpointError when the file cannot be read or is of other parameters.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            found = load_file(folder / WEIGHTS)
+        except (OSError, SafetensorError) as cause:
+            raise CheckpointError(f"{folder / WEIGHTS} cannot be read: {cause}") from cause
+        own = self.named_parameters(policy)
+        shapes, wanted = ({n: (*one.shape, one.dtype) for n, one in side.items()} for side in (found, own))
+        if shapes != wanted:
+            name = next(n for n in [*wanted, *shapes] if shapes.get(n) != wanted.get(n))
+            raise CheckpointError(
+                f"{folder / WEIGHTS} does not fit policy {policy!r}: {name} is {shapes.get(name)} there, and "
+                f"{wanted.get(name)} here",
+                help="go on with the experiment that wrote it",
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(found[name])
 
     def snapshot(self) -> Snapshot:
         """A copy of all that training changes."""
@@ -146,8 +179,12 @@ class Policies:
             self.optimizers[name].load_state_dict(_copied(state))
         self.versions.update(snapshot.versions)
 
-    def _named(self, adapter: str) -> list[Tensor]:
-        return [parameter for name, parameter in self._model.named_parameters() if f".{adapter}." in name]
+    def _named(self, adapter: str) -> dict[str, Tensor]:
+        return {
+            name.replace(f".{adapter}.", "."): parameter
+            for name, parameter in self._model.named_parameters()
+            if f".{adapter}." in name
+        }
 
     def _logprobs(self, batch: Batch, sampling: TokenSampling, entropy: bool) -> tuple[Tensor, Tensor | None]:
         head_VH = self._model.base_model.model.get_output_embeddings().weight

@@ -22,8 +22,8 @@ ALLOWED = {
     "format": "how the file is written",
     "defaults": "how the file is composed",
     "sweep": "a run knows nothing of the study",
-    "training.total_training_steps": "the run ends at another step; learning rates whose schedule depends on its "
-    "length follow",
+    "training.total_training_steps": "the run ends at another step; learning rates whose schedule depends "
+    "on its length follow",
     "training.project_name": "a name for loggers",
     "training.experiment_name": "a name for loggers",
     "training.logger": "where metrics go from here on",
@@ -80,8 +80,8 @@ REFUSED = {
     PPO: "it decides what a step samples and learns",
     "models": "the trained weights belong to these models",
 }
-"""Keys, or sections with all that is in them, that may not change, and why. The longest match counts; what is in
-neither table is refused."""
+"""Keys, or sections with all that is in them, that may not change, and why. The longest match counts; what is
+in neither table is refused."""
 
 UNKNOWN = "nobody has said that a run can go on with another value"
 
@@ -123,8 +123,8 @@ def refuse_changes(found: list[Change], checkpoint: object) -> None:
         lines = "".join(f"\n  {change}" for change in refused)
         raise RefusedError(
             f"the run cannot go on from {checkpoint} with other values of:{lines}",
-            help="give them their old values, or start a new run: an adapter of the checkpoint is a start for it "
-            "as actor_rollout_ref.model.lora_adapter_path",
+            help="give them their old values, or start a new run: an adapter of the checkpoint is a start "
+            "for it as actor_rollout_ref.model.lora_adapter_path",
         )
 
 

@@ -41,3 +41,13 @@ def _cut_lines(path: Path, belongs: Callable[[bytes], bool]) -> None:
             kept += len(line)
     if kept < path.stat().st_size:
         os.truncate(path, kept)
+
+
+def last_event(folder: Path) -> str | None:
+    """What the run in `folder` said last: `finished`, `interrupted`, …; None without a word."""
+    try:
+        lines = (folder / EVENTS).read_bytes().splitlines()
+        event: str = json.loads(lines[-1])["event"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return event

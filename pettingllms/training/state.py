@@ -47,8 +47,15 @@ class RunState:
 class RandomNumbers:
     """The random generators of this process: Python's, torch's of all devices, NumPy's where it is imported.
 
-    Nothing in this package draws from them while it trains; agents and environments of users may.
+    Nothing in this package draws from them while it trains; agents and environments of users may, and then
+    they draw the same in two runs of one `seed`, as far as threads come in the same order.
     """
+
+    def __init__(self, seed: int) -> None:
+        random.seed(seed)
+        torch.manual_seed(seed)
+        if (numpy := sys.modules.get("numpy")) is not None:
+            numpy.random.seed(seed % 2**32)
 
     def state(self) -> PartState:
         """The generators' states."""

@@ -30,6 +30,7 @@ from pettingllms.process import end_with_parent
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.engine_settings import engine_settings
 from pettingllms.rollout.play import Rollout
+from pettingllms.rollout.seeds import derive
 from pettingllms.rollout.team import build_team
 from pettingllms.runs.checkpoints import TRIAL, checkpoint_step
 from pettingllms.runs.lock import WORKER_LOCK, FolderLock
@@ -223,7 +224,7 @@ def _build_loop(
         controls=controls,
         epoch=epoch,
         parts={
-            RANDOM: RandomNumbers(),
+            RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
             "epoch means": epoch,
             **{f"KL weight of {name}": control for name, control in controls.items()},
         },

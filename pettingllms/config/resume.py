@@ -149,8 +149,8 @@ def _covers(pattern: list[str], path: KeyPath) -> bool:
 
 
 def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
-    """Every value with its path; lists and empty sections are values."""
-    if isinstance(value, Mapping) and value:
+    """Every value with its path; lists are values."""
+    if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(item, (*path, key))
     else:

@@ -107,7 +107,7 @@ def load_checkpoint(folder: Path, policies: Policies, parts: Mapping[str, Part],
     found = {part["name"]: (number, part["values"]) for number, part in enumerate(state["parts"])}
     wanted = {name: random_of(rank) if name == RANDOM else name for name in parts}
     names = [policy["name"] for policy in state["policies"]]
-    theirs = {name for name in found if not name.startswith(RANDOM)} | {random_of(rank)}
+    theirs = {name for name in found if not name.startswith(RANDOM) or name == random_of(rank)}
     if names != list(policies.plans) or theirs != set(wanted.values()):
         have, want = [*names, *sorted(theirs)], [*policies.plans, *sorted(wanted.values())]
         raise CheckpointError(

@@ -303,7 +303,9 @@ class TrainingLoop:
         self._saved = state.step
         if self.ranks.leads:
             self.events.write("phase", step=state.step, phase="checkpoint", done=0, total=1)
-            self.saver.save(Checkpoint(state, random, validation))
+            # Seconds are no result: two runs of one seed write the same checkpoints.
+            metrics = {name: value for name, value in validation.items() if name.startswith("val/")}
+            self.saver.save(Checkpoint(state, random, metrics))
 
 
 class _Clock:

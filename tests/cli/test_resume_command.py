@@ -35,7 +35,7 @@ event("finished")
 
 @pytest.fixture
 def experiment(tmp_path, monkeypatch):
-    """An experiment in the current folder, and a worker of a few lines in the place of accelerate and ours."""
+    """An experiment in the current folder, and a worker of a few lines in the place of the real one."""
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
@@ -100,18 +100,23 @@ def test_the_newest_run_of_the_file_is_meant(started, experiment, tmp_path):
     assert [steps(folder)[-1] for folder in (started, second, third)] == [2, 3, 2]
 
 
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+    return {path: path.read_bytes() for path in files}
+
+
 def refused(words, capsys, code=1):
     assert run(["train", *words]) == code
     return capsys.readouterr().err
 
 
 def test_a_change_that_is_not_allowed_leaves_the_folder_as_it_is(started, capsys):
-    before = {path: path.read_bytes() for path in started.rglob("*") if path.is_file()}
+    before = contents(started)
     words = ["demo.toml", "--resume", "training.seed=3", "training.val_freq=2"]
     said = refused(words, capsys)
     assert "training.seed: 0 -> 3 (every draw of the run derives from it)" in said
     assert "training.val_freq: " not in said
-    assert {path: path.read_bytes() for path in started.rglob("*") if path.is_file()} == before
+    assert contents(started) == before
 
 
 def test_a_run_that_is_over_has_nothing_to_go_on_with(started, capsys):

@@ -41,6 +41,10 @@ bench *ARGS:
 fuzz MINUTES="1" *ARGS:
     {{env}} python -m benchmarks.fuzz --minutes {{MINUTES}} {{ARGS}}
 
+# Kills a small run anywhere, goes on with it, and compares it with one that was never stopped
+chaos-resume KILLS="20" *ARGS:
+    {{env}} python -m benchmarks.chaos_resume {{KILLS}} {{ARGS}}
+
 # Single faults in the shipped presets; prints how many the linter finds, at which line, by which rule
 mutations *ARGS:
     {{env}} python -m benchmarks.lint_mutations {{ARGS}}

@@ -26,7 +26,7 @@ def main(folder):
     state = json.loads((checkpoint / "state.json").read_text())
     model = None
     for number, policy in enumerate(state["policies"]):
-        adapter = checkpoint / "adapters" / str(number)
+        adapter = checkpoint / "policies" / str(number)
         if model is None:
             base = AutoModelForCausalLM.from_pretrained(
                 local_folder(paths[policy["name"]], print), dtype=torch.float32

@@ -121,10 +121,19 @@ def root(
     logging.getLogger("pettingllms").setLevel(level)
 
 
+def _complete(arguments: Sequence[str]) -> list[str]:
+    """The words with what the parser of arguments cannot leave open."""
+    if "--resume" not in arguments:
+        return list(arguments)
+    from pettingllms.cli.train import with_bare_resume
+
+    return with_bare_resume(arguments)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code."""
     try:
-        result = app(list(arguments), standalone_mode=False, prog_name="pettingllms")
+        result = app(_complete(arguments), standalone_mode=False, prog_name="pettingllms")
     except Interrupted as event:
         typer.echo("interrupted", err=True)
         return event.exit_code

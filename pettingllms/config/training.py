@@ -11,6 +11,15 @@ from pettingllms.config.model import ConfigModel
 LoggerName = Literal["console", "tensorboard", "wandb"]
 
 
+class KeepBestConfig(ConfigModel):
+    """Which checkpoint is the best: of those whose step was validated, the first with the best value."""
+
+    metric: str = Field("val/success_rate", pattern="^val/")
+    """Name of a metric of the validation."""
+    direction: Literal["maximize", "minimize"] = "maximize"
+    """Whether more or less of it is better."""
+
+
 class TrainingConfig(ConfigModel):
     """How long, how much, how often."""
 
@@ -69,4 +78,11 @@ class TrainingConfig(ConfigModel):
     save_freq: int | None = Field(None, ge=1)
     """Steps between two checkpoints. Default: only after the last step."""
     keep_checkpoints: int = Field(2, ge=1)
-    """How many checkpoints stay on disk."""
+    """How many of the newest checkpoints stay on disk."""
+    keep_best: KeepBestConfig | None = KeepBestConfig()
+    """Which checkpoint stays beside the newest: the one with the best validation. Null: none."""
+    save_in_background: bool = True
+    """Whether training goes on while a checkpoint is written. The next one, and the end, wait for it."""
+    on_save_failure: Literal["stop", "continue"] = "stop"
+    """What the run does when the disk does not take a checkpoint; older ones stay in either case.
+    `continue`: it warns and goes on."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pettingllms.compose.tree import get
 from pettingllms.config.agents import BaseModelConfig
-from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.experiment import ExperimentConfig, Specialization
 from pettingllms.config.homes import engine_of, model_key, model_path, specialization
 from pettingllms.config.ppo import ActorRolloutRefConfig, ModelConfig
 from pettingllms.documents.source import KeyPath
@@ -77,7 +77,7 @@ def policies(config: ExperimentConfig) -> list[Policy]:
     return list(found.values())
 
 
-def trains(config: ExperimentConfig, policy: Policy) -> str:
+def trains(config: ExperimentConfig, policy: Policy) -> Specialization:
     """What the policy trains: `lora` or `full`; `prompt` where its weights stay as they are."""
     return specialization(config, policy.model)
 

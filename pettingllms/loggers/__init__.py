@@ -37,9 +37,12 @@ def missing_loggers(training: TrainingConfig) -> dict[str, str]:
     }
 
 
-def build_loggers(training: TrainingConfig, folder: Path, warn: Callable[[str], None]) -> Fanout:
+def build_loggers(
+    training: TrainingConfig, folder: Path, warn: Callable[[str], None], first: int = 0
+) -> Fanout:
     """Return the loggers of a trial that runs in `folder`; `metrics.jsonl` is always among them.
 
+    `first`: the step that is logged first, above 0 where the run goes on from a checkpoint.
     `warn` is told of loggers that are not installed, now, and of those that fail, later. A logger that
     is installed and cannot start raises: what was configured must work.
     """
@@ -52,7 +55,7 @@ def build_loggers(training: TrainingConfig, folder: Path, warn: Callable[[str], 
     try:
         for name in wanted:
             if name not in missing:
-                built[name] = LOGGERS.load(name)(training, folder)
+                built[name] = LOGGERS.load(name)(training, folder, first)
     except BaseException:
         Fanout(built, warn).close()
         raise

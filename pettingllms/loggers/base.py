@@ -10,9 +10,13 @@ from pettingllms.config.training import TrainingConfig
 
 
 class Logger(Protocol):
-    """Takes the metrics of each step. It is built once per run and raises where it cannot start."""
+    """Takes the metrics of each step. It is built once per process of a run and raises where it cannot start.
 
-    def __init__(self, training: TrainingConfig, folder: Path) -> None: ...
+    `first`: the step that is logged first. A run that goes on from a checkpoint has logged up to the step
+    before, and perhaps further; what it logged further does not count.
+    """
+
+    def __init__(self, training: TrainingConfig, folder: Path, first: int) -> None: ...
 
     def log(self, record: Mapping[str, float]) -> None:
         """Take one record: `step` and whatever was measured at that step, by metric name."""

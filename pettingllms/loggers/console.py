@@ -11,7 +11,7 @@ from pettingllms.config.training import TrainingConfig
 class ConsoleLogger:
     """Prints every metric of a step, in the order it was measured, with four significant digits."""
 
-    def __init__(self, training: TrainingConfig, folder: Path) -> None:  # noqa: ARG002 - the loggers' contract
+    def __init__(self, training: TrainingConfig, folder: Path, first: int) -> None:  # noqa: ARG002 - the contract
         self._total = training.total_training_steps
 
     def log(self, record: Mapping[str, float]) -> None:

@@ -17,7 +17,7 @@ class JsonlLogger:
     Numbers that are no numbers are written as `NaN` and `Infinity`, as Python's `json` reads them.
     """
 
-    def __init__(self, training: TrainingConfig, folder: Path) -> None:  # noqa: ARG002 - the loggers' contract
+    def __init__(self, training: TrainingConfig, folder: Path, first: int) -> None:  # noqa: ARG002 - the contract
         self._file = (folder / METRICS_FILE).open("a", encoding="utf-8")
 
     def log(self, record: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,17 +15,21 @@ from pettingllms.errors import RefusedError
 class WandbLogger:
     """One run in `training.project_name`, named after the experiment and the run folder.
 
-    Its files are in `wandb/` of the run folder. Raises RefusedError where the run cannot start, as
+    Its files are in `wandb/` of the run folder, and its id in `wandb_id.txt`: a run that goes on from a
+    checkpoint goes on under it. W&B takes no step twice: of a step that is computed again, which has the
+    same metrics, it keeps the first record. Raises RefusedError where the run cannot start, as
     without a login in online mode.
     """
 
-    def __init__(self, training: TrainingConfig, folder: Path) -> None:
+    def __init__(self, training: TrainingConfig, folder: Path, first: int) -> None:
         try:
             self._run = wandb.init(
                 project=training.project_name,
                 name=f"{training.experiment_name}-{folder.name}",
                 group=folder.parent.name,
                 dir=folder,
+                id=_run_id(folder, new=first == 0),
+                resume="allow",
                 config={"training": training.model_dump(mode="json")},
                 # The trial's output goes to log.txt; wandb neither adds to it nor takes it.
                 settings=wandb.Settings(silent=True, console="off"),
@@ -43,3 +48,11 @@ class WandbLogger:
     def close(self) -> None:
         """End the run."""
         self._run.finish()
+
+
+def _run_id(folder: Path, *, new: bool) -> str:
+    """The id of the run in `folder`, made at its first start."""
+    file = folder / "wandb_id.txt"
+    if new or not file.is_file():
+        file.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()

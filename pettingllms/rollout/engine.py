@@ -70,9 +70,9 @@ class Engine(Protocol):
         """
 
     def forget_prompts(self) -> None:
-        """Drop what is cached of prompts, so that the next answers do not depend on those before.
+        """Drop what is kept of prompts that were answered; nothing may be pending.
 
-        Nothing may be pending.
+        What is cached changes how sums are rounded: with this, equal requests that follow give equal answers.
         """
 
     def sleep(self) -> None:

@@ -105,7 +105,7 @@ class EngineProcess:
 
     def forget_prompts(self) -> None:
         """As `Engine.forget_prompts`."""
-        self._call("forget_prompts")
+        self._do("forget_prompts")
 
     def sleep(self) -> None:
         """As `Engine.sleep`."""

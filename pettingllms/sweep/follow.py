@@ -15,11 +15,16 @@ STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 class JsonLines:
-    """A file of one JSON object per line that grows; it need not exist yet."""
+    """A file of one JSON object per line that grows; it need not exist yet.
 
-    def __init__(self, path: Path) -> None:
+    `only_new`: what it holds already is passed over; half a line at its end does not count as held.
+    """
+
+    def __init__(self, path: Path, *, only_new: bool = False) -> None:
         self._path = path
         self._offset = 0
+        if only_new and path.exists():
+            self._offset = path.read_bytes().rfind(b"\n") + 1
 
     def read(self) -> list[dict[str, Any]]:
         """The objects of the lines that were completed since the last call; what is no object is skipped."""

@@ -81,6 +81,8 @@ class Progress:
     _first_time: float | None = None
     _last_time: float = 0.0
     _seconds_per_step: float | None = None
+    _before: int = 0
+    """Steps that were done when this process of the run began."""
 
     @classmethod
     def of(cls, trial: Trial, said: Collection[str] = ()) -> Progress:
@@ -91,7 +93,9 @@ class Progress:
         """Take one record of `events.jsonl`."""
         kind, text = record.get("event"), str(record.get("text", ""))
         self._last_time = _number(record.get("time"), self._last_time)
-        if kind == "status":
+        if kind == "started":
+            self.done = self._before = int(_number(record.get("from_step"), 0))
+        elif kind == "status":
             self.status = text
         elif kind == "warning":
             self._warn(text)
@@ -116,8 +120,8 @@ class Progress:
         self.latest.update(record)
         if "train/success_rate" in record:
             self.success.append(record["train/success_rate"])
-        if self.done >= 1 and self._first_time is not None:
-            self._seconds_per_step = (self._last_time - self._first_time) / self.done
+        if self.done > self._before and self._first_time is not None:
+            self._seconds_per_step = (self._last_time - self._first_time) / (self.done - self._before)
         self._watch_variance(record)
 
     def _watch_variance(self, record: Mapping[str, float]) -> None:

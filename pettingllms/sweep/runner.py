@@ -2,7 +2,8 @@
 
 The worker writes two streams into the run folder, one JSON object per line.
 
-`events.jsonl`, each with `time` (Unix seconds) and `event`: `started` (`pid`, `total_steps`), `status`
+`events.jsonl`, each with `time` (Unix seconds) and `event`: `started` (`pid`, `total_steps`, and `from_step`
+where the run goes on from the checkpoint of that step; its metrics are then read up to there), `status`
 (`text`), `phase` (`step`, `phase`: rollout, train, sync, val, test or checkpoint, `done`, `total`),
 `warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
 `exit_code`, `lost`: all that is known is that another process of the run has gone).
@@ -64,6 +65,7 @@ class _Followed:
     view: View
     metrics: dict[str, float] = field(default_factory=dict)
     worker: int | None = None
+    begin: int = -1
     checkpoint: str | None = None
     error: str | None = None
     lost: str | None = None
@@ -75,7 +77,8 @@ class _Followed:
     _metrics: JsonLines = field(init=False)
 
     def __post_init__(self) -> None:
-        self._events = JsonLines(self.folder / "events.jsonl")
+        # A run that goes on leaves the events of its earlier processes where they are.
+        self._events = JsonLines(self.folder / "events.jsonl", only_new=True)
         self._metrics = JsonLines(self.folder / "metrics.jsonl")
 
     def read(self) -> None:
@@ -83,10 +86,12 @@ class _Followed:
         for record in self._events.read():
             self._take(record)
             self.view.event(record)
-        for record in self._metrics.read():
+        # Before it says that it has started, the worker takes out what it will measure again.
+        for record in self._metrics.read() if self.worker is not None else ():
             measured = numbers(record)
             self.metrics |= {name: value for name, value in measured.items() if name != "step"}
-            self.view.metrics(measured)
+            if measured.get("step", 0) > self.begin:
+                self.view.metrics(measured)
         self.view.refresh()
 
     def _take(self, record: dict[str, Any]) -> None:
@@ -94,6 +99,7 @@ class _Followed:
         match record:
             case {"event": "started", "pid": int(pid)}:
                 self.worker = pid
+                self.begin = record.get("from_step", -1)
             case {"event": "phase", "phase": "checkpoint"}:
                 self.saving = True
             case {"event": "checkpoint", "path": str(path)}:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.load import LoadedExperiment
 from pettingllms.errors import RefusedError
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.engine import CheckedCell, Report, check_experiment, checked_cells
@@ -17,16 +19,18 @@ from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
 from pettingllms.lint.proof.plan import plan_of
 from pettingllms.loggers import missing_loggers
+from pettingllms.runs.lock import RUN_LOCK, FolderLock
 from pettingllms.sweep import report
 from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.folders import create_folder, require_writable, study_name, training_folder
 from pettingllms.sweep.packages import require_packages
 from pettingllms.sweep.plan import plan_json, show_plan
 from pettingllms.sweep.progress import SilentView, View
-from pettingllms.sweep.runner import run_trial
+from pettingllms.sweep.resume import continued_trial, newest_run
+from pettingllms.sweep.runner import TrialResult, run_trial
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.study import FinishedTrial, run_study
-from pettingllms.sweep.trial import create_trial, source_name
+from pettingllms.sweep.trial import Trial, create_trial, source_name
 from pettingllms.sweep.view import choose_view
 
 _log = logging.getLogger(__name__)
@@ -63,16 +67,46 @@ def start_training(asked: Asked, output: Path, *, as_json: bool) -> int:
     Diagnostics go to standard error, the result to standard output. Raises RefusedError when this machine
     cannot run it.
     """
+
+    @contextmanager
+    def created(experiment: LoadedExperiment, cell: CheckedCell) -> Iterator[Trial]:
+        title = cell.config.training.experiment_name
+        trial = create_trial(experiment, cell, training_folder(output, datetime.now()), title)
+        with FolderLock(trial.folder, RUN_LOCK):
+            yield trial
+
+    return _train(asked, output, created, as_json=as_json)
+
+
+def resume_training(asked: Asked, output: Path, folder: Path | None, *, as_json: bool) -> int:
+    """Go on with the run in `folder`, by default the newest of the file's, under the experiment asked for.
+
+    As `start_training`; what differs from the experiment of the newest checkpoint goes to standard error.
+    Raises RefusedError where it differs in what must not change, and where the run is over or held by others.
+    """
+
+    def found(experiment: LoadedExperiment, cell: CheckedCell) -> AbstractContextManager[Trial]:
+        return continued_trial(cell, folder or newest_run(experiment.path, output))
+
+    return _train(asked, output, found, as_json=as_json)
+
+
+def _train(
+    asked: Asked,
+    output: Path,
+    held: Callable[[LoadedExperiment, CheckedCell], AbstractContextManager[Trial]],
+    *,
+    as_json: bool,
+) -> int:
+    """Run the trial that `held` keeps for this process."""
     checked = asked.checked(Facts.here())
     if checked.refused or checked.experiment is None:
         return max(checked.exit_code(), 1)
     experiment = checked.experiment
     config = experiment.config
     said = _require_machine([config], output, study=False)
-    with StopRequest() as stop, EngineKeeper() as engine:
-        folder = training_folder(output, datetime.now())
-        cell = CheckedCell(0, {}, config, experiment.stored)
-        trial = create_trial(experiment, cell, folder, config.training.experiment_name)
+    cell = CheckedCell(0, {}, config, experiment.stored)
+    with StopRequest() as stop, EngineKeeper() as engine, held(experiment, cell) as trial:
         result = run_trial(trial, _view(config, said), stop, engine=engine)
     if result.status == "failed":
         report.show_failure("the run", result.reason, result, sys.stderr)
@@ -115,13 +149,18 @@ def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
     cells = checked_cells(checked)
     said = _require_machine([cell.config for cell in cells], output, study=True)
     with StopRequest() as stop, EngineKeeper() as engine:
+
+        def run(trial: Trial) -> TrialResult:
+            with FolderLock(trial.folder, RUN_LOCK):
+                return run_trial(trial, _view(trial.config, said), stop, engine=engine)
+
         name = study_name(experiment.config.training.experiment_name, datetime.now())
         outcome = run_study(
             experiment,
             cells,
             create_folder(output / name, {source_name(experiment): experiment.text}).absolute(),
             stop,
-            run=lambda trial: run_trial(trial, _view(trial.config, said), stop, engine=engine),
+            run=run,
             on_trial=_show_ended_trial,
         )
     if as_json:

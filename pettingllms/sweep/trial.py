@@ -6,8 +6,10 @@ The folder is the border between this process and the worker. Before the start i
   swept values and overrides in place and references followed, but those to environment variables;
   `trial.toml`: what the worker reads;
 - `.hydra/config.yaml` and `.hydra/overrides.yaml`, for tools that know Hydra's layout;
-- `manifest.json`: versions, platform, git state, seed, command line, swept values, start time;
+- `manifest.json`: versions, platform, git state, seed, source file, command line, swept values, start time;
 - `accelerate.json`: the launcher's settings.
+
+- `.run.lock`: who follows the run; it is held as long as that lasts.
 
 The worker adds `metrics.jsonl`, `events.jsonl`, `samples/`, `checkpoints/` and `engine.log`; what it
 prints goes to `log.txt`.
@@ -67,11 +69,19 @@ def create_trial(experiment: LoadedExperiment, cell: CheckedCell, folder: Path, 
             "trial.toml": toml,
             ".hydra/config.yaml": yaml_text(stored),
             ".hydra/overrides.yaml": yaml_text([*experiment.overrides, *swept]),
-            "manifest.json": json.dumps(manifest(config, values), indent=2, default=str) + "\n",
-            "accelerate.json": json.dumps(accelerate_settings(config), indent=2) + "\n",
+            "manifest.json": json.dumps(
+                {"source": str(experiment.path.absolute()), **manifest(config, values)}, indent=2, default=str
+            )
+            + "\n",
+            "accelerate.json": accelerate_text(config),
         },
     )
     return Trial(cell.number, made.absolute(), values, config, title)
+
+
+def accelerate_text(config: ExperimentConfig) -> str:
+    """The launcher's settings as they lie in the run folder."""
+    return json.dumps(accelerate_settings(config), indent=2) + "\n"
 
 
 def source_name(experiment: LoadedExperiment) -> str:

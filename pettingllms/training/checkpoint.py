@@ -1,90 +1,184 @@
-"""Checkpoints: written aside, hashed, then put in place in one move; old ones are removed last."""
+"""Checkpoints: a run's state written aside, hashed, then put in place in one move; and read back."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from pettingllms.errors import CheckpointError
-from pettingllms.training.policies import Policies
+from pettingllms.runs.checkpoints import (
+    FORMAT,
+    POLICIES,
+    STATE,
+    TENSORS,
+    TRIAL,
+    read_state,
+    seal,
+    step_folder,
+    sync_folder,
+)
+from pettingllms.training.policies import Policies, Snapshot
+from pettingllms.training.state import (
+    RANDOM,
+    Part,
+    PartState,
+    RunState,
+    load_optimizer,
+    optimizer_tensors,
+)
 
-MANIFEST = "manifest.json"
+GIGABYTE = 1e9
 
 
-def checkpoint_root(run_folder: Path, setting: str) -> Path:
-    """The run's checkpoint folder: inside the run folder, or below an absolute one by the run's name."""
-    root = Path(setting).expanduser()
-    if root.is_absolute():
-        return root / f"{run_folder.parent.name}-{run_folder.name}"
-    return run_folder / root
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is written.
 
-
-def save_checkpoint(
-    policies: Policies, kl_coefs: Mapping[str, float], step: int, root: Path, keep: int
-) -> Path:
-    """Write `root/step_000012` and remove all but the newest `keep` checkpoints; returns the folder.
-
-    `kl_coefs`: by policy, the weight of the KL penalty in its reward, where it has one. The folder holds
-    `adapters/<n>` in PEFT's format, `optimizer-<n>.pt` and `state.json`, which says what each number stands
-    for. `manifest.json`, written last, has the size and SHA-256 of every file. A folder of that name is
-    therefore whole. Raises CheckpointError when the disk does not take it; older checkpoints stay.
+    `random`: the random numbers of each process; `metrics`: the validation of the step, empty without one.
     """
-    final, partial = root / f"step_{step:06d}", root / f".step_{step:06d}.partial"
+
+    state: RunState
+    random: Sequence[PartState]
+    metrics: Mapping[str, float]
+
+    @property
+    def parts(self) -> dict[str, PartState]:
+        """The parts under the names that they have in a checkpoint: each process's random numbers are one."""
+        shared = {name: part for name, part in self.state.parts.items() if name != RANDOM}
+        return shared | {random_of(rank): part for rank, part in enumerate(self.random)}
+
+
+def random_of(rank: int) -> str:
+    """The name under which a checkpoint has the random numbers of one process."""
+    return f"{RANDOM} of process {rank}"
+
+
+def write_checkpoint(checkpoint: Checkpoint, policies: Policies, root: Path, trial: str) -> Path:
+    """Write `root/step_000012`, laid out as `pettingllms.runs.checkpoints` says; returns the folder.
+
+    `trial`: the experiment under which it was trained, as TOML. The folder appears whole or not at all.
+    Nothing that training changes is read. Raises CheckpointError when the disk does not take it, saying how
+    much it needs; older checkpoints stay.
+    """
+    step = checkpoint.state.step
+    final = step_folder(root, step)
+    partial = root / f".{final.name}.partial"
+    needed = sum(tensor.nbytes for tensor in _all_tensors(checkpoint))
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        for number, name in enumerate(policies.plans):
-            policies.export(name, partial / "adapters" / str(number))
-            torch.save(policies.optimizers[name].state_dict(), partial / f"optimizer-{number}.pt")
-        state = {
-            "step": step,
-            "policies": [
-                {"name": name, "version": policies.versions[name], "kl_coef": kl_coefs.get(name)}
-                for name in policies.plans
-            ],
-        }
-        (partial / "state.json").write_text(json.dumps(state, indent=2) + "\n")
-        _seal(partial)
+        if (free := shutil.disk_usage(root).free) < needed:
+            # A disk that is filled to the brim takes others down with this run.
+            raise OSError(f"{(needed - free) / GIGABYTE:.3f} GB are missing")
+        _write_files(checkpoint, policies, partial)
+        (partial / TRIAL).write_text(trial, encoding="utf-8")
+        seal(partial)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
-        _sync_folder(root)
-    except OSError as cause:
+        sync_folder(root)
+    # safetensors has errors of its own for what the system says.
+    except Exception as cause:
+        if not isinstance(cause, OSError) and "SafetensorError" not in type(cause).__name__:
+            raise
         shutil.rmtree(partial, ignore_errors=True)
         raise CheckpointError(
-            f"checkpoint {final} could not be written: {cause}",
-            help="older checkpoints are untouched; free space or change training.model_checkpoints_dir",
+            f"checkpoint {final} could not be written: {cause}; {_room(needed, root)}",
+            help="older checkpoints are untouched; free space, change training.model_checkpoints_dir, or let "
+            'the run go on without: training.on_save_failure = "continue"',
         ) from cause
-    for old in sorted(root.glob("step_*"))[:-keep]:
-        shutil.rmtree(old)
     return final
 
 
-def _seal(folder: Path) -> None:
-    """Flush every file to the disk and list them, with hashes, in the manifest."""
-    entries = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        entries[file.relative_to(folder).as_posix()] = {"bytes": file.stat().st_size, "sha256": digest}
-    with (folder / MANIFEST).open("w") as stream:
-        json.dump({"files": entries}, stream, indent=2)
-        stream.flush()
-        os.fsync(stream.fileno())
+def load_checkpoint(folder: Path, policies: Policies, parts: Mapping[str, Part], rank: int) -> int:
+    """Put all that a whole checkpoint holds into `policies` and `parts`, bit for bit; returns its step.
+
+    `rank`: whose random numbers the part of that name takes. Raises CheckpointError when it is of other
+    policies or parts.
+    """
+    state, tensors = read_state(folder), load_file(folder / TENSORS)
+    found = {part["name"]: (number, part["values"]) for number, part in enumerate(state["parts"])}
+    wanted = {name: random_of(rank) if name == RANDOM else name for name in parts}
+    names = [policy["name"] for policy in state["policies"]]
+    theirs = {name for name in found if not name.startswith(RANDOM) or name == random_of(rank)}
+    if names != list(policies.plans) or theirs != set(wanted.values()):
+        have, want = [*names, *sorted(theirs)], [*policies.plans, *sorted(wanted.values())]
+        raise CheckpointError(
+            f"checkpoint {folder} holds {', '.join(have)}, and the experiment has {', '.join(want)}",
+            help="go on with the experiment that wrote it",
+        )
+    for number, policy in enumerate(state["policies"]):
+        name = policy["name"]
+        policies.load(name, folder / POLICIES / str(number))
+        load_optimizer(
+            policies.optimizers[name],
+            list(policies.named_parameters(name)),
+            _below(f"policy{number}/", tensors),
+        )
+        policies.versions[name] = policy["version"]
+    for name, part in parts.items():
+        number, values = found[wanted[name]]
+        part.load_state(_below(f"part{number}/", tensors), values)
+    step: int = state["step"]
+    return step
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where folders can be synced."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _write_files(checkpoint: Checkpoint, policies: Policies, folder: Path) -> None:
+    snapshot = checkpoint.state.policies
+    for number, name in enumerate(policies.plans):
+        policies.export(name, folder / POLICIES / str(number), snapshot.parameters[name])
+    tensors = _moments(policies, snapshot)
+    for number, (own, _) in enumerate(checkpoint.parts.values()):
+        tensors |= {f"part{number}/{name}": tensor for name, tensor in own.items()}
+    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
+    state = {
+        "format": FORMAT,
+        "step": checkpoint.state.step,
+        "policies": [{"name": name, "version": snapshot.versions[name]} for name in policies.plans],
+        "parts": [{"name": name, "values": values} for name, (_, values) in checkpoint.parts.items()],
+        "metrics": dict(checkpoint.metrics),
+    }
+    (folder / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+
+def _moments(policies: Policies, snapshot: Snapshot) -> dict[str, Tensor]:
+    return {
+        f"policy{number}/{name}": tensor
+        for number, policy in enumerate(policies.plans)
+        for name, tensor in optimizer_tensors(
+            list(policies.named_parameters(policy)), snapshot.optimizers[policy]
+        ).items()
+    }
+
+
+def _all_tensors(checkpoint: Checkpoint) -> list[Tensor]:
+    snapshot = checkpoint.state.policies
+    weights = [one for own in snapshot.parameters.values() for one in own]
+    moments = [
+        one
+        for state in snapshot.optimizers.values()
+        for own in state["state"].values()
+        for one in own.values()
+    ]
+    return weights + moments + [one for tensors, _ in checkpoint.parts.values() for one in tensors.values()]
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _room(needed: int, root: Path) -> str:
+    """How much the checkpoint needs and how much there is."""
+    try:
+        free = shutil.disk_usage(root).free
+    except OSError:
+        return f"it needs {needed} bytes"
+    missing = f", {needed - free} are missing" if needed > free else ""
+    return f"it needs {needed} bytes, and {free} are free in {root}{missing}"

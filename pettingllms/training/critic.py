@@ -152,7 +152,7 @@ def build_critics(
             trained = {
                 name: one for name, one in model.named_parameters() if one is not ends[0] or one is ends[1]
             }
-            bodies[plan.name] = _own(FullWeights(model, plan, None, packed), trained)
+            bodies[plan.name] = _own(FullWeights(model, folders[plan.path], plan, None, packed), trained)
     return {
         name: Critic(plan, critic, bodies[name], policies.device) for name, (plan, critic) in judged.items()
     }

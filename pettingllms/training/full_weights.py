@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,12 @@ class FullWeights:
             hidden_NH = scored_hidden(model, batch)
         return hidden_NH, model.get_output_embeddings().weight
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, parameters: Mapping[str, Tensor]) -> None:
         """Write a Hugging Face folder: `config.json` and float32 weights in safetensors, tied ones once."""
-        self.model.save_pretrained(folder)
+        # Not the state that the model itself would give: tied weights are in there twice.
+        kept = self.model.state_dict().keys()
+        buffers = {name: one for name, one in self.model.named_buffers() if name in kept}
+        self.model.save_pretrained(folder, state_dict={**parameters, **buffers})
         # transformers refuses to write some settings that it reads: they go as they came.
         (folder / GENERATION).unlink(missing_ok=True)
         if (self._folder / GENERATION).is_file():

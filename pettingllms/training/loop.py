@@ -1,4 +1,4 @@
-"""The training loop: roll out, update, send the weights, validate, save."""
+"""The training loop: roll out, update, send the weights, validate, save; from the start or a checkpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -20,7 +20,8 @@ from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.batch import Distances, StepBatch, refuse_without_rewards, step_batch
-from pettingllms.training.checkpoint import checkpoint_root, save_checkpoint
+from pettingllms.training.checkpoint import Checkpoint, load_checkpoint
+from pettingllms.training.clock import Clock
 from pettingllms.training.critic import Critic
 from pettingllms.training.critic_update import CriticUpdate
 from pettingllms.training.events import EventStream
@@ -36,6 +37,8 @@ from pettingllms.training.records import (
     sampled_tokens,
     write_samples,
 )
+from pettingllms.training.saving import CheckpointSaver
+from pettingllms.training.state import RANDOM, Part, RunState
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.training.token_update import UpdateResult
 from pettingllms.training.update import Update
@@ -48,8 +51,10 @@ class TrainingLoop:
     """One run of one trial, on one of its ranks.
 
     `held_out`: tasks of the validation and test split. `controls`: the KL weights of the policies whose
-    rewards hold one. `critics`: of the policies that have one. `shares_device`: the engine sleeps while
-    policies are updated.
+    rewards hold one. `critics`: of the policies that have one. `epoch`: the means of the current epoch.
+    `nonfinite`, `room`: how often updates were no numbers, and what fits into the memory of this rank.
+    `parts`: all that changes beside the policies, these among it. `begin`: the checkpoint to go on from, as
+    the leading process knows it. `shares_device`: the engine sleeps while policies are updated.
     """
 
     training: TrainingConfig
@@ -62,65 +67,93 @@ class TrainingLoop:
     ranks: Ranks
     controls: dict[str, KlControl]
     critics: dict[str, Critic]
+    epoch: EpochMeans
+    nonfinite: NonFinite
+    room: Room
+    parts: dict[str, Part]
+    saver: CheckpointSaver
+    begin: Path | None
     loggers: Fanout
     events: EventStream
     folder: Path
     shares_device: bool
     check: Callable[[], None]
-    nonfinite: NonFinite = field(default_factory=NonFinite)
-    room: Room = field(init=False)
-    """What fits into the memory of this rank."""
-    _epoch: EpochMeans = field(default_factory=EpochMeans)
+    _now: RunState | None = None
+    """The run after its newest whole step: what a step that is broken off goes back to."""
     _saved: int | None = None
     """The step of the newest checkpoint."""
 
-    def __post_init__(self) -> None:
-        self.room = Room(self.events.warning)
-
     def run(self) -> None:
-        """Validate, train `total_training_steps` steps, test; a stop request leaves a checkpoint."""
-        total = self.training.total_training_steps
-        done = 0
-        try:
-            # The engine starts from the base model: a policy that starts from an adapter is sent before all.
-            self._send([name for name, plan in self._used().items() if plan.adapter_path is not None], 0)
-            self._log({"step": 0, **self._evaluate("val", 0), **self._evaluate("test", 0)})
-            for step in range(1, total + 1):
-                record = self._step(step)
-                done = step
-                if step % self.training.val_freq == 0 or step == total:
-                    record |= self._evaluate("val", step)
-                if step == total:
-                    record |= self._evaluate("test", step)
-                self._epoch.add(record)
-                if ends := self.schedule.ends_epoch(step):
-                    record |= self._epoch.close(self.schedule.epoch(step))
-                self._log({"step": step, **record})
-                every = self.training.save_freq
-                if step == total or ends or (every and step % every == 0):
-                    self._save(step)
-        except Interrupted:
-            if self._saved != done:
-                self._save(done)
-            raise
+        """Validate, train up to `total_training_steps`, test; a stop request leaves a checkpoint.
 
-    def _step(self, step: int) -> dict[str, float]:
-        """One training step; a stop request before its end leaves all policies as they were."""
-        before = self.policies.snapshot()
-        critics = {policy: critic.state() for policy, critic in self.critics.items()}
-        coefs = {policy: control.coef for policy, control in self.controls.items()}
+        From a checkpoint it does what comes after that, with the results of a run that was never stopped.
+        """
         try:
-            return self._trained(step)
+            for step in range(self._start() + 1, self.training.total_training_steps + 1):
+                self.saver.check()
+                self._step(step)
+            self.saver.wait()
         except Interrupted:
-            self.policies.restore(before)
-            for policy, coef in coefs.items():
-                self.controls[policy].coef = coef
-            for policy, state in critics.items():
-                self.critics[policy].load_state(*state)
+            if self._now is not None and self._saved != self._now.step:
+                self._save(self._now, {})
+            self.saver.wait()
             raise
+        finally:
+            self.saver.close()
+
+    def _start(self) -> int:
+        """Be where the checkpoint is, or validate what there is before the first step; returns the step."""
+        begin, *_ = self.ranks.together(lambda: self.begin)
+        step = 0
+        if begin is not None:
+            step = self._saved = load_checkpoint(begin, self.policies, self.parts, self.ranks.rank)
+        # The engine starts from the base model: a policy that is no longer that is sent before all.
+        changed = [
+            name
+            for name, plan in self._used().items()
+            if self.policies.versions[name] or plan.adapter_path is not None
+        ]
+        self._send(changed, step)
+        if begin is None:
+            self._log({"step": 0, **self._evaluate("val", 0), **self._evaluate("test", 0)})
+        self._now = self._state_after(step)
+        return step
+
+    def _step(self, step: int) -> None:
+        """One training step with its validation, and its checkpoint where one is due.
+
+        A stop request before it is recorded leaves everything as it was before the step.
+        """
+        before, last = self._now, step == self.training.total_training_steps
+        try:
+            record = self._trained(step)
+            validated = step % self.training.val_freq == 0 or last
+            measured = self._evaluate("val", step) if validated else {}
+            tested = self._evaluate("test", step) if last else {}
+        except Interrupted:
+            self._go_back(before)
+            raise
+        self.epoch.add(record)
+        if ends := self.schedule.ends_epoch(step):
+            tested |= self.epoch.close(self.schedule.epoch(step))
+        self._log({"step": step, **record, **measured, **tested})
+        self._now = self._state_after(step)
+        every = self.training.save_freq
+        if last or ends or (every and step % every == 0):
+            self._save(self._now, measured)
+
+    def _state_after(self, step: int) -> RunState:
+        parts = {name: part.state() for name, part in self.parts.items()}
+        return RunState(step, self.policies.snapshot(), parts)
+
+    def _go_back(self, state: RunState | None) -> None:
+        if state is not None:
+            self.policies.restore(state.policies)
+            for name, part in self.parts.items():
+                part.load_state(*state.parts[name])
 
     def _trained(self, step: int) -> dict[str, float]:
-        clock = _Clock()
+        clock = Clock()
         batch = self._batch(step)
         clock.lap("rollout")
         if self.ranks.leads:
@@ -277,6 +310,9 @@ class TrainingLoop:
     def _play(
         self, split: Split, step: int, tasks: Sequence[tuple[int, Task]], attempt: int
     ) -> list[Episode]:
+        if attempt == 0:
+            # So that a run that goes on from a checkpoint meets the cache of one that was never stopped.
+            self.rollout.engine.forget_prompts()
         training = split == "train"
         settings = RolloutSettings(
             mode=self.training.rollout_mode if training else "independent",
@@ -300,29 +336,12 @@ class TrainingLoop:
         if self.ranks.leads:
             self.loggers.log(record)
 
-    def _save(self, step: int) -> None:
-        if not self.ranks.leads:
-            return
-        self.events.write("phase", step=step, phase="checkpoint", done=0, total=1)
-        root = checkpoint_root(self.folder, self.training.model_checkpoints_dir)
-        coefs = {policy: control.coef for policy, control in self.controls.items()}
-        saved = save_checkpoint(self.policies, coefs, step, root, self.training.keep_checkpoints)
-        self._saved = step
-        self.events.write("checkpoint", path=str(saved))
-
-
-class _Clock:
-    """Seconds of a step, lap by lap."""
-
-    def __init__(self) -> None:
-        self._begin = self._last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = now - self._last
-        self._last = now
-
-    def record(self) -> dict[str, float]:
-        whole = {"time/step": self._last - self._begin}
-        return whole | {f"time/{name}": seconds for name, seconds in self.laps.items()}
+    def _save(self, state: RunState, validation: dict[str, float]) -> None:
+        """Hand `state` to whoever writes it; nothing is copied, as it is a copy that nobody changes."""
+        random = self.ranks.together(lambda: state.parts[RANDOM])
+        self._saved = state.step
+        if self.ranks.leads:
+            self.events.write("phase", step=state.step, phase="checkpoint", done=0, total=1)
+            # Seconds are no result: two runs of one seed write the same checkpoints.
+            metrics = {name: value for name, value in validation.items() if name.startswith("val/")}
+            self.saver.save(Checkpoint(state, random, metrics))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,13 @@ class LoraWeights:
         self.switch.to(self.adapter)
         return self._forward(batch)
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, parameters: Mapping[str, Tensor]) -> None:
         """Write the adapter in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in self.named_parameters().items()},
+            {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()},
             folder / WEIGHTS,
         )
         self.model.peft_config[self.adapter].save_pretrained(folder)
@@ -76,8 +76,10 @@ class LoraWeights:
         except (OSError, SafetensorError) as cause:
             raise _unfit(folder, f"{type(cause).__name__}: {cause}") from cause
         own = self.named_parameters()
-        if {name: one.shape for name, one in found.items()} != {name: one.shape for name, one in own.items()}:
-            raise _unfit(folder, "it has other layers or another rank than this policy")
+        shapes, wanted = ({name: tuple(one.shape) for name, one in side.items()} for side in (found, own))
+        if shapes != wanted:
+            name = next(name for name in [*wanted, *shapes] if shapes.get(name) != wanted.get(name))
+            raise _unfit(folder, f"{name} is {shapes.get(name)} there, and {wanted.get(name)} here")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(found[name])

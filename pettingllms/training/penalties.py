@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pettingllms.config.ppo import KlControlConfig
 from pettingllms.losses.kl import kl_estimate
 from pettingllms.training.batching import build_batch, micro_batches, rows
 from pettingllms.training.memory import Room, fitting
 from pettingllms.training.policies import Policies
+from pettingllms.training.state import PartState
 from pettingllms.types import Episode, FinishReason, Sample, Scored, Turn
 
 
@@ -32,6 +35,14 @@ class KlControl:
             error = min(max(fmean(distances) / self._settings.target_kl - 1, -0.2), 0.2)
             # A horizon below the samples of one step would turn the weight's sign, and the penalty with it.
             self.coef *= max(1 + error * len(distances) / self._settings.horizon, 0.0)
+
+    def state(self) -> PartState:
+        """The weight."""
+        return {}, {"kl_coef": self.coef}
+
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:  # noqa: ARG002 - Part
+        """Take the weight that `state` returned."""
+        self.coef = values["kl_coef"]
 
 
 def penalised(

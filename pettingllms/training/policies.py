@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,14 +103,19 @@ class Policies:
         """
         return self.weights[policy].forward(batch)[0]
 
-    def export(self, policy: str, folder: Path) -> None:
-        """Write the weights: a LoRA adapter in PEFT's format, or a Hugging Face folder of full weights."""
-        self.weights[policy].export(folder)
+    def export(self, policy: str, folder: Path, parameters: Sequence[Tensor] | None = None) -> None:
+        """Write the weights: a LoRA adapter in PEFT's format, or a Hugging Face folder of full weights.
+
+        `parameters`: those of a snapshot, written instead of the policy's own, which may change meanwhile.
+        """
+        own = self.named_parameters(policy)
+        written = own if parameters is None else dict(zip(own, parameters, strict=True))
+        self.weights[policy].export(folder, written)
 
     def load(self, policy: str, folder: Path) -> None:
         """Read what `export` wrote into the parameters, bit for bit.
 
-        Raises CheckpointError when the folder cannot be read or holds the weights of another model.
+        Raises CheckpointError when the folder cannot be read or holds other weights than those of the policy.
         """
         self.weights[policy].load(folder)
 

@@ -81,6 +81,14 @@ class EpochMeans:
         self._values.clear()
         return means
 
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What was taken in since the last close; no tensors."""
+        return {}, {name: list(values) for name, values in self._values.items()}
+
+    def load_state(self, tensors: Mapping[str, Any], values: Mapping[str, Any]) -> None:  # noqa: ARG002 - Part
+        """Take in what `state` returned instead of what was."""
+        self._values = {name: list(own) for name, own in values.items()}
+
 
 def sampled_tokens(episodes: Iterable[Episode]) -> int:
     """Number of tokens that policies sampled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -45,8 +45,11 @@ class Weights(Protocol):
         Of the policy as it started if `reference`.
         """
 
-    def export(self, folder: Path) -> None:
-        """Write the weights as engines and other libraries read them."""
+    def export(self, folder: Path, parameters: Mapping[str, Tensor]) -> None:
+        """Write the weights as engines and other libraries read them; nothing that training changes is read.
+
+        `parameters`: `named_parameters`, or copies of them.
+        """
 
     def load(self, folder: Path) -> None:
         """Read what `export` wrote, bit for bit. Raises CheckpointError when it does not fit."""

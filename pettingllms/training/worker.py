@@ -1,7 +1,9 @@
 """What `accelerate launch` starts: builds a trial from its run folder and runs it.
 
-Usage: `python -m pettingllms.training.worker RUN_FOLDER`, where the folder holds `trial.toml`.
-Exit status: 0 done, 130 or 143 stopped (with a checkpoint, once validation has begun), otherwise failed.
+Usage: `python -m pettingllms.training.worker RUN_FOLDER`, where the folder holds `trial.toml`. In a folder in
+which a run has begun before it goes on from the newest whole checkpoint, or without one begins anew.
+Exit status: 0 done, 130 or 143 stopped (with a checkpoint, once the first validation is done), otherwise
+failed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,12 @@ from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.engine_settings import engine_settings
 from pettingllms.rollout.engines import Engines
 from pettingllms.rollout.play import Rollout
+from pettingllms.rollout.seeds import derive
 from pettingllms.rollout.team import build_team
+from pettingllms.runs.checkpoints import TRIAL, checkpoint_step
+from pettingllms.runs.lock import WORKER_LOCK, FolderLock
+from pettingllms.runs.records import EVENTS
+from pettingllms.training.continuing import continued
 from pettingllms.training.events import EventStream
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
@@ -51,9 +58,22 @@ def main(folder: Path) -> int:
     """Run the trial in `folder`; every failure becomes an `error` event and an exit status."""
     end_with_parent()
     stop = StopFlag()
-    events = EventStream(folder / "events.jsonl", leads=_rank() == 0)
     try:
-        run_trial(folder, events, stop)
+        with FolderLock(folder, WORKER_LOCK) if _rank() == 0 else nullcontext():
+            return _told(folder, stop)
+    except RefusedError as held:
+        # The records are those of the run that has the folder.
+        print(f"{held}; {held.help}", file=sys.stderr)
+        return held.exit_code
+
+
+def _told(folder: Path, stop: StopFlag) -> int:
+    """Run the trial and say in the records how it ends; returns the exit status."""
+    file = folder / EVENTS
+    before = file.stat().st_size if file.exists() else None
+    events = EventStream(file, leads=_rank() == 0)
+    try:
+        run_trial(folder, events, stop, begun=before is not None)
     except Interrupted as stopped:
         events.write("interrupted")
         return stopped.exit_code
@@ -61,7 +81,7 @@ def main(folder: Path) -> int:
         print(f"process {_rank()}: {lost}", file=sys.stderr)
         # Whoever went first has said why, if it could.
         time.sleep(TOLD_SECONDS)
-        if '"event": "error"' not in (folder / "events.jsonl").read_text():
+        if b'"event": "error"' not in file.read_bytes()[before or 0 :]:
             events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code, lost=True)
         return lost.exit_code
     except Exception as error:
@@ -81,13 +101,18 @@ def main(folder: Path) -> int:
     return 0
 
 
-def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
-    """Start the engines, build policies and rollout while they load, then train."""
+def run_trial(folder: Path, events: EventStream, stop: StopFlag, *, begun: bool) -> None:
+    """Start the engines, build policies and rollout while they load, then train.
+
+    `begun`: a run in this folder has begun before; it goes on from its newest checkpoint.
+    """
     with ExitStack() as opened:
         with stop.at_once():
-            config = read_trial(folder / "trial.toml")
+            config = read_trial(folder / TRIAL)
             total = config.training.total_training_steps
-            events.write("started", pid=os.getpid(), total_steps=total)
+            begin = continued(folder, config, events, begun=begun) if _rank() == 0 else None
+            gone_on = {} if begin is None else {"from_step": checkpoint_step(begin)}
+            events.write("started", pid=os.getpid(), total_steps=total, **gone_on)
             plans = plan_policies(config)
             paths = {plan.path for plan in plans.values()}
             folders = {path: local_folder(path, events.status) for path in paths}
@@ -104,7 +129,7 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
                 if told.may_sleep:
                     # An engine takes its share of the memory that it finds free: one after the other.
                     process.wait_ready()
-            loop = _build_loop(config, plans, folders, settings, processes, folder, events, stop)
+            loop = _build_loop(config, plans, folders, settings, processes, folder, events, stop, begin)
             opened.enter_context(closing(loop.loggers))
         loop.run()
 
@@ -139,6 +164,7 @@ def _build_loop(
     folder: Path,
     events: EventStream,
     stop: StopFlag,
+    begin: Path | None,
 ) -> TrainingLoop:
     # Heavy imports come here, while the engine process loads its own.
     import torch
@@ -147,9 +173,14 @@ def _build_loop(
     from pettingllms.models.tokenizer import ChatTokenizer
     from pettingllms.training.critic import build_critics
     from pettingllms.training.loop import TrainingLoop
+    from pettingllms.training.memory import Room
+    from pettingllms.training.nonfinite import NonFinite
     from pettingllms.training.penalties import KlControl
     from pettingllms.training.policies import Policies
     from pettingllms.training.ranks import Ranks
+    from pettingllms.training.records import EpochMeans
+    from pettingllms.training.saving import CheckpointSaver
+    from pettingllms.training.state import RANDOM, RandomNumbers
 
     training, threads = config.training, cpu_threads(config)
     on_cpu = training.device == "cpu"
@@ -197,6 +228,13 @@ def _build_loop(
             for policy in told.policies
         }
     )
+    controls = {
+        name: KlControl(plan.algorithm.kl_ctrl)
+        for name, plan in plans.items()
+        if plan.algorithm.use_kl_in_reward
+    }
+    epoch, nonfinite, room = EpochMeans(), NonFinite(), Room(events.warning)
+    first = 0 if begin is None else checkpoint_step(begin) + 1
     return TrainingLoop(
         training=training,
         resolve=config.env.resolve,
@@ -220,13 +258,22 @@ def _build_loop(
         ),
         policies=policies,
         ranks=ranks,
-        controls={
-            name: KlControl(plan.algorithm.kl_ctrl)
-            for name, plan in plans.items()
-            if plan.algorithm.use_kl_in_reward
+        controls=controls,
+        epoch=epoch,
+        parts={
+            RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
+            "epoch means": epoch,
+            "steps without a number": nonfinite,
+            "room in memory": room,
+            **{f"KL weight of {name}": control for name, control in controls.items()},
+            **{f"critic of {name}": critic for name, critic in critics.items()},
         },
         critics=critics,
-        loggers=build_loggers(training, folder, events.warning)
+        nonfinite=nonfinite,
+        room=room,
+        saver=CheckpointSaver(training, policies, folder, events),
+        begin=begin,
+        loggers=build_loggers(training, folder, events.warning, first)
         if ranks.leads
         else Fanout({}, events.warning),
         events=events,

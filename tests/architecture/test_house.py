@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "loggers": {"config"},
     "models": set(),
     "rollout": {"config", "envs", "agents", "models"},
-    "training": {"config", "envs", "rollout", "advantages", "losses", "loggers", "models"},
-    "sweep": {"lint", "space", "config", "documents", "loggers", "models"},
+    "runs": set(),
+    "training": {"config", "envs", "rollout", "advantages", "losses", "loggers", "models", "runs"},
+    "sweep": {"lint", "space", "config", "documents", "loggers", "models", "runs"},
     "cli": {
         "lint",
         "space",

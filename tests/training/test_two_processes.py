@@ -57,7 +57,7 @@ def test_two_processes_sample_and_learn_what_one_does(tmp_path, tiny_model):
     assert all(abs(first[name] - second[name]) < 1e-4 for name in first)
     for number in (0, 1):
         paths = [
-            run / "checkpoints" / "step_000001" / "adapters" / str(number) / "adapter_model.safetensors"
+            run / "checkpoints" / "step_000001" / "policies" / str(number) / "adapter_model.safetensors"
             for run in (one, two)
         ]
         wanted, got = (load_file(path) for path in paths)

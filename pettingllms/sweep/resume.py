@@ -1,0 +1,83 @@
+"""Going on with a run: which folder is meant, and whether the experiment may differ from its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pettingllms.config.resume import changes, refuse_changes
+from pettingllms.config.trial_file import read_trial, trial_toml
+from pettingllms.documents.atomic import write_text
+from pettingllms.errors import RefusedError, UsageError
+from pettingllms.lint.engine import CheckedCell
+from pettingllms.runs.checkpoints import TRIAL, checkpoint_root, checkpoints
+from pettingllms.runs.lock import RUN_LOCK, WORKER_LOCK, FolderLock
+from pettingllms.runs.records import last_event
+from pettingllms.sweep.trial import Trial, accelerate_text
+
+
+def run_folder(folder: Path) -> Path:
+    """`folder`, which must be a run folder. Raises UsageError when it is none."""
+    if not (folder / TRIAL).is_file():
+        raise UsageError(
+            f"{folder} is no run folder: it holds no {TRIAL}",
+            help="name the folder of a run, as outputs/<date>/<time>",
+        )
+    return folder.absolute()
+
+
+def newest_run(source: Path, output: Path) -> Path:
+    """The folder of the newest run below `output` that `train` started from the file `source`.
+
+    Raises UsageError when there is none.
+    """
+    found = []
+    for manifest in output.glob("*/*/manifest.json"):
+        try:
+            told = json.loads(manifest.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if told.get("source") == str(source.absolute()) and (manifest.parent / TRIAL).is_file():
+            found.append((str(told.get("started")), manifest.parent))
+    if not found:
+        raise UsageError(
+            f"there is no run of {source} below {output}",
+            help="name its folder: --resume FOLDER, or start one without --resume",
+        )
+    return max(found)[1].absolute()
+
+
+@contextmanager
+def continued_trial(cell: CheckedCell, folder: Path) -> Iterator[Trial]:
+    """The trial in `folder` with the experiment of `cell` in place of its own; nobody else has it meanwhile.
+
+    Changes since the newest checkpoint are listed on standard error. Raises RefusedError where one of them is
+    not allowed, where nothing is left to do, and where another process has the folder.
+    """
+    with FolderLock(folder, RUN_LOCK):
+        with FolderLock(folder, WORKER_LOCK):
+            _exchange(cell, folder)
+        yield Trial(cell.number, folder, cell.values, cell.config, cell.config.training.experiment_name)
+
+
+def _exchange(cell: CheckedCell, folder: Path) -> None:
+    """Write the experiment of `cell` into `folder`, where it may go on there."""
+    old = read_trial(folder / TRIAL)
+    saved = checkpoints(checkpoint_root(folder, old.training.model_checkpoints_dir))
+    step, newest = max(saved.items(), default=(0, None))
+    if newest is not None and (newest / TRIAL).is_file():
+        found = changes(read_trial(newest / TRIAL), cell.config)
+        refuse_changes(found, newest)
+        sys.stderr.writelines(f"changed since {newest.name}: {change}\n" for change in found)
+    if last_event(folder) == "finished" and step >= cell.config.training.total_training_steps:
+        raise RefusedError(
+            f"the run in {folder} has finished its {step} steps",
+            help="raise training.total_training_steps to train on",
+        )
+    toml = trial_toml(cell.stored)
+    settings = accelerate_text(cell.config)
+    for name, text in {"resolved.toml": toml, "accelerate.json": settings, TRIAL: toml}.items():
+        write_text(folder / name, text, force=True)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pettingllms.config.model import ConfigModel
+from pettingllms.config.prompt_search import PromptSearchConfig
 
 LoggerName = Literal["console", "tensorboard", "wandb"]
 
@@ -64,3 +65,5 @@ class TrainingConfig(ConfigModel):
     """Steps between two checkpoints. Default: only after the last step."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many checkpoints stay on disk."""
+    prompt: PromptSearchConfig = PromptSearchConfig()
+    """The search of `specialization = "prompt"`."""

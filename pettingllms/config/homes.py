@@ -110,7 +110,9 @@ def sequence_lengths(config: ExperimentConfig, model: ModelConfig) -> tuple[int,
 
 
 def lora_serving(config: ExperimentConfig, model: ModelConfig) -> str:
-    """How the adapter of a policy is served: `adapter` or `merged`."""
+    """How the adapter of a policy is served: `adapter` or `merged`, which also serves those without one."""
+    if config.specialization == "prompt":
+        return "merged"
     said = model.ppo_trainer_config.actor_rollout_ref.rollout.lora_serving
     return said if said != "auto" else ("adapter" if config.training.device == "cuda" else "merged")
 
@@ -135,7 +137,11 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         max_response_length=response,
         model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
         phases=first_set(
-            rollout.mode, "async" if cuda and lora_serving(config, model) == "adapter" else "sync"
+            rollout.mode,
+            # Without adapters there is nothing to merge, and no policy waits for another.
+            "async"
+            if cuda and (config.specialization == "prompt" or lora_serving(config, model) == "adapter")
+            else "sync",
         )
         == "sync",
         lora_serving=lora_serving(config, model),
@@ -156,6 +162,22 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         actor=actor,
         algorithm=ppo.algorithm,
     )
+
+
+def reflecting_policy(config: ExperimentConfig) -> str | None:
+    """The policy that reads what came of prompts and writes better ones; None where an endpoint does it."""
+    asked = config.training.prompt
+    if config.specialization != "prompt" or asked.reflection_url is not None:
+        return None
+    agents = list(config.agent_policy_configs.agent_configs.values())
+    return first_set(asked.reflection_model, agents[0].policy_name)
+
+
+def reflection_length(config: ExperimentConfig) -> int:
+    """Tokens of the longest prompt and answer of a policy that reflects; 0 where none does."""
+    asked = config.training.prompt
+    served = reflecting_policy(config) is not None
+    return asked.reflection_prompt_length + asked.reflection_response_length if served else 0
 
 
 def train_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling:

@@ -17,7 +17,7 @@ class PromptSearchConfig(ConfigModel):
     components: list[Component] = Field(default=["system_prompt"], min_length=1)
     """Which texts of each trained agent are optimised: its `system_prompt`, its `examples`, or both."""
     minibatch_size: int = Field(4, ge=1)
-    """Training tasks that a prompt and its proposed successor both play; what came of them is reflected on."""
+    """Training tasks that a prompt and its proposed successor both play, and that reflection is shown."""
     proposals: int = Field(1, ge=1)
     """Proposals of one step, each with a minibatch of its own; they are played and reflected on together."""
     max_episodes: int | None = Field(None, ge=1)

@@ -30,12 +30,14 @@ from pettingllms.rollout.engine_settings import engine_settings
 from pettingllms.rollout.play import Rollout
 from pettingllms.rollout.team import build_team
 from pettingllms.training.events import EventStream
+from pettingllms.training.prompt_worker import build_search
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.types import Split, Task
 
 if TYPE_CHECKING:
     from pettingllms.training.loop import TrainingLoop
+    from pettingllms.training.prompt_search import PromptSearch
 
 FAILED = 3
 WAITING_THREADS = 32
@@ -86,7 +88,12 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     settings = engine_settings(config, plans, model)
     log = folder / (f"engine-{_rank()}.log" if _rank() else "engine.log")
     with closing(EngineProcess(settings, log, stop.check)) as engine:
-        loop = _build_loop(config, plans, model, engine, folder, events, stop)
+        loop: TrainingLoop | PromptSearch
+        if config.specialization == "prompt":
+            tasks = split_tasks(config)
+            loop = build_search(config, plans, tasks, model, engine, folder, events, stop.check)
+        else:
+            loop = _build_loop(config, plans, model, engine, folder, events, stop)
         with closing(loop.loggers):
             loop.run()
 

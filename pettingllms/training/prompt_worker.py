@@ -1,0 +1,180 @@
+"""Builds the search for prompts of a trial, as the worker builds its training loop."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, reflecting_policy
+from pettingllms.envs import ENVS
+from pettingllms.errors import RefusedError
+from pettingllms.hiding import hide
+from pettingllms.loggers import build_loggers
+from pettingllms.loggers.base import Fanout
+from pettingllms.rollout.engine import Engine
+from pettingllms.rollout.engine_process import EngineProcess
+from pettingllms.rollout.play import Rollout, RolloutSettings
+from pettingllms.rollout.prompts import Tokenizer
+from pettingllms.rollout.team import build_team
+from pettingllms.training.events import EventStream
+from pettingllms.types import Split, TokenSampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pettingllms.training.prompt_search import PromptSearch
+    from pettingllms.training.reflection import Reflector
+    from pettingllms.types import Task
+
+WAITING_THREADS = 32
+"""For agents and environments that act while the engine works."""
+
+
+def build_search(
+    config: ExperimentConfig,
+    plans: dict[str, PolicyPlan],
+    tasks: dict[Split, Sequence[Task]],
+    model: Path,
+    engine: EngineProcess,
+    folder: Path,
+    events: EventStream,
+    check: Callable[[], None],
+) -> PromptSearch:
+    """The search of a trial in `folder`; the policies keep the weights of `model`.
+
+    Raises RefusedError where the environment variable with the endpoint's key is not set.
+    """
+    from accelerate import PartialState
+
+    from pettingllms.models.tokenizer import ChatTokenizer
+    from pettingllms.training.prompt_memory import Memory
+    from pettingllms.training.prompt_search import PromptSearch
+    from pettingllms.training.prompt_texts import PromptTexts
+    from pettingllms.training.prompt_trials import PromptTrials
+    from pettingllms.training.ranks import Ranks
+    from pettingllms.training.reflection import Reflection
+
+    training, agents = config.training, config.agent_policy_configs
+    PartialState(cpu=training.device == "cpu")
+    ranks = Ranks.joined()
+    tokenizer = ChatTokenizer(model, config.resource.trust_remote_code)
+    reflector = _reflector(config, plans, tokenizer, engine, check)
+    make_team = partial(
+        build_team,
+        interaction=config.multi_agent_interaction,
+        policies=plans,
+        max_turns=config.env.max_turns,
+        turn_unit=config.env.turn_unit,
+    )
+    env = ENVS.load(config.env.name)
+    options = env.Options(**config.env.options)
+    team = make_team(agents)
+    phases = plans[team.order[0].policy].phases
+    threads = cpu_threads(config)
+    rollout = Rollout(
+        team,
+        engine,
+        tokenizer,
+        lambda task: env(task, options),
+        threads if phases else max(threads, WAITING_THREADS),
+        phases=phases,
+        # All policies have the weights of the start.
+        merged=False,
+    )
+    engine.wait_ready()
+    memory = Memory()
+    limits = {member.name: member.prompt_limit for member in team.members}
+    texts = PromptTexts(agents, training.prompt.components, tokenizer, limits)
+
+    def on_progress(split: Split, done: int, total: int) -> None:
+        phase = "rollout" if split == "train" else split
+        events.write("phase", step=trials.step, phase=phase, done=done, total=total)
+        check()
+
+    def lead(work: Callable[[], list[str]]) -> list[str]:
+        events.write("phase", step=trials.step, phase="reflection", done=0, total=1)
+        return ranks.together(lambda: work() if ranks.leads else [])[0]
+
+    trials = PromptTrials(
+        texts,
+        make_team,
+        rollout,
+        ranks,
+        memory,
+        RolloutSettings(
+            mode="independent",
+            candidates=1,
+            reward_alpha=training.reward_alpha,
+            greedy=training.if_greedy,
+            resolve=config.env.resolve,
+            together=config.env.batched_init,
+            evaluation=True,
+            seed=training.seed,
+        ),
+        training.validate_sample_num,
+        training.seed,
+        on_progress,
+        events.warning,
+    )
+    return PromptSearch(
+        training=training,
+        tasks=tasks,
+        start=texts.start(),
+        trials=trials,
+        reflection=Reflection(reflector, texts, memory, training.seed, lead, events.warning),
+        memory=memory,
+        ranks=ranks,
+        loggers=build_loggers(training, folder, events.warning)
+        if ranks.leads
+        else Fanout({}, events.warning),
+        events=events,
+        folder=folder,
+        check=check,
+    )
+
+
+def _reflector(
+    config: ExperimentConfig,
+    plans: dict[str, PolicyPlan],
+    tokenizer: Tokenizer,
+    engine: Engine,
+    check: Callable[[], None],
+) -> Reflector:
+    """Who reflects: a policy of the run, or the model at an endpoint."""
+    from pettingllms.training.reflection import PolicyReflector
+    from pettingllms.training.reflection_endpoint import EndpointReflector
+
+    asked = config.training.prompt
+    if asked.reflection_url is not None:
+        return EndpointReflector(
+            url=asked.reflection_url,
+            model=first_set(asked.reflection_model, ""),
+            key=_key(asked.reflection_key_variable),
+            timeout=asked.reflection_timeout,
+            attempts=asked.reflection_attempts,
+            temperature=asked.reflection_temperature,
+            max_tokens=asked.reflection_response_length,
+            check=check,
+        )
+    policy = first_set(reflecting_policy(config), "")
+    sampling = TokenSampling(asked.reflection_temperature, asked.reflection_response_length)
+    said = plans[policy].rollout.max_model_len
+    limit = asked.reflection_prompt_length
+    if said is not None:
+        limit = min(limit, said - asked.reflection_response_length)
+    return PolicyReflector(engine, tokenizer, policy, sampling, limit)
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable, "").strip()):
+        raise RefusedError(
+            f"the environment variable {variable} of training.prompt.reflection_key_variable is not set",
+            help="set it to the API key of training.prompt.reflection_url",
+        )
+    hide({key: f"${{{variable}}}"})
+    return key

@@ -3,8 +3,8 @@
 The worker writes two streams into the run folder, one JSON object per line.
 
 `events.jsonl`, each with `time` (Unix seconds) and `event`: `started` (`pid`, `total_steps`), `status`
-(`text`), `phase` (`step`, `phase`: rollout, train, sync, val, test or checkpoint, `done`, `total`),
-`warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
+(`text`), `phase` (`step`, `phase`: rollout, reflection, train, sync, val, test or checkpoint, `done`,
+`total`), `warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
 `exit_code`).
 
 `metrics.jsonl`: `step` and what was measured at it, such as `train/success_rate`, `train/reward/<agent>`,
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pettingllms.sweep.best_prompts import write_best
 from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.follow import JsonLines, cause_of_death, numbers
 from pettingllms.sweep.launch import free_port, launch_argv, launch_environment
@@ -130,6 +131,8 @@ def run_trial(
     if engine is not None and result.status != "complete":
         # Nobody knows what it was doing when the trial ended.
         engine.end()
+    if result.status == "complete" and trial.config.specialization == "prompt":
+        write_best(trial.folder, trial.config)
     return result
 
 

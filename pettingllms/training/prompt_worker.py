@@ -165,6 +165,12 @@ def _reflector(
     limit = asked.reflection_prompt_length
     if said is not None:
         limit = min(limit, said - asked.reflection_response_length)
+    if limit < 1:
+        raise RefusedError(
+            f"rollout.max_model_len = {said} leaves no room for reflection, whose answers have up to "
+            f"{asked.reflection_response_length} tokens",
+            help="raise it, or lower training.prompt.reflection_response_length",
+        )
     return PolicyReflector(engine, tokenizer, policy, sampling, limit)
 
 

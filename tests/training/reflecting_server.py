@@ -12,7 +12,7 @@ def completion(text):
 
 
 class ReflectingServer:
-    """`reply(n, request)` gives (status, body) of the n-th request, from 0; `requests` holds what was asked."""
+    """`reply(n, request)`: (status, body) for the n-th request, from 0; `requests` holds what was asked."""
 
     def __init__(self, reply):
         self.requests, self.headers = [], []

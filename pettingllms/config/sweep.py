@@ -21,7 +21,7 @@ METRICS = (
     *("train/engine_gap/<policy>", "train/nonfinite_engine/<policy>", "train/grad_norm/<policy>"),
     *("train/dropped_steps/<policy>", "train/lr/<policy>", "epoch", "epoch/success_rate"),
     *("epoch/reward/<agent>", "time/step", "time/rollout", "time/train", "time/sync", "time/val"),
-    *("time/test", "perf/rollout_tokens_per_second"),
+    *("time/test", "perf/rollout_tokens_per_second", "prompt/candidates", "prompt/episodes"),
 )
 """What a run measures, as docs/records.md lists it; `<agent>` and `<policy>` stand for names in the file."""
 

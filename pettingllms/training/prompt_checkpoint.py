@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pettingllms.errors import CheckpointError
@@ -13,21 +14,30 @@ from pettingllms.training.prompt_memory import Memory
 
 PART = "prompt search"
 """The name of the search among the parts of a checkpoint."""
+FORMAT, STATE, TRIAL = 2, "state.json", "trial.toml"
 
 
-def save_search(memory: Memory, root: Path, keep: int) -> Path:
+def save_search(memory: Memory, metrics: Mapping[str, float], trial: str, root: Path, keep: int) -> Path:
     """Write `root/step_000012`, whole or not at all, and remove all but the newest `keep`.
 
-    Returns the folder. Raises CheckpointError when the disk does not take it; older checkpoints stay.
+    `metrics`: the validation of the best candidate; `trial`: the experiment as TOML. Returns the folder.
+    Raises CheckpointError when the disk does not take it; older checkpoints stay.
     """
     final = root / f"step_{memory.step:06d}"
     partial = root / f".{final.name}.partial"
     _, values = memory.state()
-    state = {"format": 2, "step": memory.step, "policies": [], "parts": [{"name": PART, "values": values}]}
+    state = {
+        "format": FORMAT,
+        "step": memory.step,
+        "policies": [],
+        "parts": [{"name": PART, "values": values}],
+        "metrics": dict(metrics),
+    }
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        (partial / "state.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        (partial / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        (partial / TRIAL).write_text(trial, encoding="utf-8")
         _seal(partial)
         if final.exists():
             shutil.rmtree(final)
@@ -44,19 +54,20 @@ def save_search(memory: Memory, root: Path, keep: int) -> Path:
     return final
 
 
-def newest_checkpoint(root: Path, memory: Memory) -> None:
-    """Put what the newest whole checkpoint below `root` holds into `memory`; leave it where there is none."""
-    for folder in sorted(root.glob("step_*"), reverse=True):
-        if _is_whole(folder):
-            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            own = [part for part in state["parts"] if part["name"] == PART]
-            if not own:
-                raise CheckpointError(
-                    f"checkpoint {folder} is of no search for prompts",
-                    help="go on with the experiment that wrote it",
-                )
-            memory.load_state({}, own[0]["values"])
-            return
+def load_search(folder: Path, memory: Memory) -> None:
+    """Put what a whole checkpoint holds into `memory`. Raises CheckpointError for one of another run."""
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    own = [part for part in state["parts"] if part["name"] == PART]
+    if not own:
+        raise CheckpointError(
+            f"checkpoint {folder} is of no search for prompts", help="go on with the experiment that wrote it"
+        )
+    memory.load_state({}, own[0]["values"])
+
+
+def newest_checkpoint(root: Path) -> Path | None:
+    """The newest whole checkpoint below `root`, None where there is none."""
+    return next(filter(_is_whole, sorted(root.glob("step_*"), reverse=True)), None)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.checkpoint import checkpoint_root
 from pettingllms.training.events import EventStream
-from pettingllms.training.prompt_checkpoint import newest_checkpoint, save_search
+from pettingllms.training.prompt_checkpoint import load_search, save_search
 from pettingllms.training.prompt_gepa import Pool, search
 from pettingllms.training.prompt_memory import Memory
 from pettingllms.training.prompt_texts import Candidate, component
@@ -36,7 +36,8 @@ class PromptSearch:
     A step is a step of `prompt_gepa`: `training.prompt.proposals` reflections and what comes of them. It
     ends when `total_training_steps` are done, `max_episodes` were played, or a candidate solves all of
     validation. `tasks`: of every split; those of training are reflected on, those of validation decide, those
-    of test are played with the first candidate and with the winner.
+    of test are played with the first candidate and with the winner. `begin`: the checkpoint to go on from.
+    `trial`: the experiment as TOML, for checkpoints.
     """
 
     training: TrainingConfig
@@ -45,6 +46,8 @@ class PromptSearch:
     trials: PromptTrials
     reflection: Reflection
     memory: Memory
+    begin: Path | None
+    trial: str
     ranks: Ranks
     loggers: Fanout
     events: EventStream
@@ -52,16 +55,19 @@ class PromptSearch:
     check: Callable[[], None]
     _begin: float = field(default=0.0, init=False)
     _saved: int | None = field(default=None, init=False)
+    _validation: dict[str, float] = field(default_factory=dict, init=False)
+    """That of the best candidate after the last whole step."""
 
     def run(self) -> None:
-        """Search, or go on from the newest checkpoint; a stop request leaves one of the last whole step."""
+        """Search, or go on from a checkpoint; a stop request leaves one of the last whole step."""
         if not self.tasks["val"]:
             raise RefusedError(
                 "a search for prompts needs validation tasks: they decide which prompts are better",
                 help="set env.benchmark, or give the validation split a size in env.options",
             )
-        root = checkpoint_root(self.folder, self.training.model_checkpoints_dir)
-        newest_checkpoint(root, self.memory)
+        if self.begin is not None:
+            load_search(self.begin, self.memory)
+            self._saved = self.memory.step
         settings = self.training.prompt
         self._begin = time.perf_counter()
         try:
@@ -77,7 +83,7 @@ class PromptSearch:
             )
         except Interrupted:
             if self.memory.step >= 0 and self._saved != self.memory.step:
-                self._save(root)
+                self._save()
             raise
 
     def _step_ends(self, pool: Pool) -> bool:
@@ -94,16 +100,18 @@ class PromptSearch:
             self._record(pool, test=done or pool.step == 0)
             self.memory.settle(pool.step)
             self._write_pool(pool, done=done)
-            self._save(checkpoint_root(self.folder, self.training.model_checkpoints_dir))
+            self._save()
         self.trials.step = pool.step + 1
         self._begin = time.perf_counter()
-        self.check()
+        # All processes of the run stop at the same point.
+        self.ranks.together(self.check)
         return done
 
     def _record(self, pool: Pool, *, test: bool) -> None:
         winner = pool.candidates[pool.best]
         record: dict[str, float] = {"step": pool.step}
-        record |= self._held_out("val", winner)
+        self._validation = self._held_out("val", winner)
+        record |= self._validation
         if test and self.tasks["test"]:
             record |= self._held_out("test", winner)
         if pool.train_scores:
@@ -137,11 +145,13 @@ class PromptSearch:
         partial.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         partial.replace(self.folder / PROMPTS)
 
-    def _save(self, root: Path) -> None:
+    def _save(self) -> None:
         if not self.ranks.leads:
             return
         self.events.write("phase", step=self.memory.step, phase="checkpoint", done=0, total=1)
-        saved = save_search(self.memory, root, self.training.keep_checkpoints)
+        root = checkpoint_root(self.folder, self.training.model_checkpoints_dir)
+        keep = self.training.keep_checkpoints
+        saved = save_search(self.memory, self._validation, self.trial, root, keep)
         self._saved = self.memory.step
         self.events.write("checkpoint", path=str(saved))
 

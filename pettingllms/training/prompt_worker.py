@@ -50,6 +50,8 @@ def build_search(
     from accelerate import PartialState
 
     from pettingllms.models.tokenizer import ChatTokenizer
+    from pettingllms.training.checkpoint import checkpoint_root
+    from pettingllms.training.prompt_checkpoint import newest_checkpoint
     from pettingllms.training.prompt_memory import Memory
     from pettingllms.training.prompt_search import PromptSearch
     from pettingllms.training.prompt_texts import PromptTexts
@@ -126,6 +128,8 @@ def build_search(
         trials=trials,
         reflection=Reflection(reflector, texts, memory, training.seed, lead, events.warning),
         memory=memory,
+        begin=newest_checkpoint(checkpoint_root(folder, training.model_checkpoints_dir)),
+        trial=(folder / "trial.toml").read_text(encoding="utf-8"),
         ranks=ranks,
         loggers=build_loggers(training, folder, events.warning)
         if ranks.leads

@@ -13,6 +13,7 @@ from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.team import Member, Team
 from pettingllms.training.events import EventStream
+from pettingllms.training.prompt_checkpoint import newest_checkpoint
 from pettingllms.training.prompt_memory import Memory
 from pettingllms.training.prompt_search import PromptSearch
 from pettingllms.training.prompt_texts import PromptTexts
@@ -141,6 +142,8 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         trials=trials,
         reflection=Reflection(reflector, texts, memory, 0, lambda work: work(), events.warning),
         memory=memory,
+        begin=newest_checkpoint(folder / "checkpoints"),
+        trial="format = 1",
         ranks=Ranks(),
         loggers=Fanout({"records": Records(folder)}, events.warning),
         events=events,

@@ -7,6 +7,9 @@ from prompt_experiment import prepared_search, share
 from reflecting_server import ReflectingServer, completion
 from test_worker import events, lines, original_signal_handlers  # noqa: F401 - a fixture is used by name
 
+from pettingllms.config.trial_file import read_trial
+from pettingllms.lint.engine import check_experiment
+from pettingllms.sweep.best_prompts import best_of, write_best
 from pettingllms.training import worker
 
 
@@ -42,3 +45,51 @@ def test_the_better_prompt_is_chosen_on_held_out_tasks(tmp_path, tiny_model):
     assert records[1]["train/success_rate"] == 0
     assert records[2]["train/success_rate"] == pytest.approx(share("train", good) / 2)
     assert events(folder, "finished")
+    # What the command line then writes: the file as it was, with the winner, ready to run.
+    written = write_best(folder, read_trial(folder / "trial.toml"))
+    assert written == folder / "best.toml" == best_of(folder)
+    before = (folder / "experiment.toml").read_text()
+    assert written.read_text() == before.replace('"Say 100."', f'"{better}"')
+    assert check_experiment(written).diagnostics == ()
+
+
+def test_an_endpoint_that_refuses_ends_the_run_in_words_and_keeps_its_key(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setenv("MY_MODELS_KEY", "sk-very-secret")
+    key = "+training.prompt.reflection_key_variable=MY_MODELS_KEY"
+    with ReflectingServer(lambda n, _: (403, "sk-very-secret may not do this")) as server:
+        folder = prepared_search(tmp_path, tiny_model, server.url, key)
+        assert worker.main(folder) == 3
+    (error,) = events(folder, "error")
+    assert "asked once: HTTP 403 Forbidden" in error["text"] and "reflection_url" in error["text"]
+    assert server.headers[0][1]["Authorization"] == "Bearer sk-very-secret"
+    texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    assert len(texts) > 8 and not [text for text in texts if "sk-very-secret" in text]
+    # The first validation is kept: the next run goes on from there.
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step_000000"]
+
+
+def test_a_key_that_is_not_there_is_asked_for_before_anything_runs(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.delenv("MY_MODELS_KEY", raising=False)
+    key = "+training.prompt.reflection_key_variable=MY_MODELS_KEY"
+    folder = prepared_search(tmp_path, tiny_model, "http://127.0.0.1:9/v1", key)
+    assert worker.main(folder) == 1
+    assert "environment variable MY_MODELS_KEY" in events(folder, "error")[0]["text"]
+
+
+def test_a_policy_reflects_through_the_same_engine(tmp_path, tiny_model):
+    replies = "models.model_0.ppo_trainer_config.actor_rollout_ref.rollout.engine_kwargs.scripted.replies"
+    folder = prepared_search(
+        tmp_path,
+        tiny_model,
+        "http://127.0.0.1:9/v1",
+        "~training.prompt.reflection_url",
+        "training.prompt.reflection_model=shared",
+        "+training.prompt.reflection_prompt_length=400",
+        "+training.prompt.reflection_response_length=60",
+        f"{replies}=['```\nSay 7.\n```']",
+        "training.total_training_steps=2",
+        "training.prompt.minibatch_size=4",
+    )
+    assert worker.main(folder) == 0, (folder / "events.jsonl").read_text()
+    assert [record["prompt/candidates"] for record in lines(folder / "metrics.jsonl")] == [1, 1, 1]
+    assert events(folder, "finished") and not events(folder, "error")

@@ -4,10 +4,16 @@ import json
 import signal
 
 import pytest
+from prompt_experiment import TEXT
 from searching import TASKS, Proposes, a_search, share
 from test_worker import lines
 
+from pettingllms.config.homes import plan_policies
+from pettingllms.config.model import ConfigModel
+from pettingllms.config.prompt_search import PromptSearchConfig
 from pettingllms.errors import Interrupted, ReflectionError, RefusedError
+from pettingllms.lint.engine import check_experiment
+from pettingllms.training.prompt_worker import _reflector
 
 GOOD = max(range(19), key=lambda number: share("val", number) * share("train", number))
 
@@ -213,3 +219,27 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
     search.run()
     assert older.name == "step_000002"
     assert left_by(tmp_path / "run")[2][0] == "step_000003"
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:9/v1"])
+def test_every_key_of_the_search_is_read(tmp_path, monkeypatch, url):
+    read = set()
+    original = ConfigModel.__getattribute__
+
+    def recording(self, name):
+        if type(self) is PromptSearchConfig and name in PromptSearchConfig.model_fields:
+            read.add(name)
+        return original(self, name)
+
+    monkeypatch.setattr(ConfigModel, "__getattribute__", recording)
+    monkeypatch.setenv("A_KEY", "sk-1234")
+    a_search(tmp_path / "run", Proposes(numbered), steps=1).run()
+    text = TEXT.replace("@MODEL@", "builtin:smollm2-135m-instruct").replace("@URL@", "http://127.0.0.1:9/v1")
+    (tmp_path / "file.toml").write_text(text)
+    overrides = ["+training.prompt.reflection_key_variable=A_KEY"]
+    overrides += [] if url else ["~training.prompt.reflection_url", "training.prompt.reflection_model=shared"]
+    config = check_experiment(tmp_path / "file.toml", overrides).experiment.config
+    _reflector(config, plan_policies(config), None, None, lambda: None)
+    endpoint_only = {"reflection_key_variable", "reflection_timeout", "reflection_attempts"}
+    others = {"reflection_prompt_length"} if url else endpoint_only
+    assert read == PromptSearchConfig.model_fields.keys() - others

@@ -81,7 +81,7 @@ def test_an_endpoint_without_an_answer_is_named_with_what_it_said(status, body, 
 def test_nobody_there_is_said_in_words():
     with ReflectingServer(lambda n, request: completion("x")) as server:
         url = server.url
-    with pytest.raises(ReflectionError, match="asked 3 times: .*refused"):
+    with pytest.raises(ReflectionError, match=r"asked 3 times: .*refused"):
         reflector(url).answers(["one"], [7])
 
 

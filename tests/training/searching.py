@@ -73,12 +73,12 @@ def agents_of(*agents):
 
 
 def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=400, repeats=1, **prompt):
-    """A search in `folder`. `prompt`: keys of `training.prompt`; `steps`: how many."""
+    """A search in `folder`. `prompt`: keys of `training.prompt`, and `steps` and `ranks`."""
     from pettingllms.agents import AGENTS
 
     folder.mkdir(exist_ok=True)
     agents = agents_of(*(agents or [("reporter", {"system_prompt": "Say 100."})]))
-    steps = prompt.pop("steps", 4)
+    steps, ranks = prompt.pop("steps", 4), prompt.pop("ranks", Ranks())
     training = TrainingConfig(
         device="cpu",
         total_training_steps=steps,
@@ -101,7 +101,10 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         ]
         return Team(tuple(members), len(members))
 
-    events = EventStream(folder / "events.jsonl")
+    def lead(work):
+        return ranks.together(lambda: work() if ranks.leads else [])[0]
+
+    events = EventStream(folder / "events.jsonl", leads=ranks.leads)
     rollout = Rollout(
         make_team(agents),
         engine or StubEngine(says),
@@ -118,7 +121,7 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         texts,
         make_team,
         rollout,
-        Ranks(),
+        ranks,
         memory,
         RolloutSettings(
             mode="independent",
@@ -140,11 +143,11 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         tasks=TASKS,
         start=texts.start(),
         trials=trials,
-        reflection=Reflection(reflector, texts, memory, 0, lambda work: work(), events.warning),
+        reflection=Reflection(reflector, texts, memory, 0, lead, events.warning),
         memory=memory,
         begin=newest_checkpoint(folder / "checkpoints"),
         trial="format = 1",
-        ranks=Ranks(),
+        ranks=ranks,
         loggers=Fanout({"records": Records(folder)}, events.warning),
         events=events,
         folder=folder,

@@ -1,9 +1,12 @@
 """Whole searches for prompts in this process, with the scripted engine and a reflecting model on loopback."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from prompt_experiment import prepared_search, share
+from prompt_experiment import TEXT, prepared_search, share
 from reflecting_server import ReflectingServer, completion
 from test_worker import events, lines, original_signal_handlers  # noqa: F401 - a fixture is used by name
 
@@ -93,3 +96,25 @@ def test_a_policy_reflects_through_the_same_engine(tmp_path, tiny_model):
     assert worker.main(folder) == 0, (folder / "events.jsonl").read_text()
     assert [record["prompt/candidates"] for record in lines(folder / "metrics.jsonl")] == [1, 1, 1]
     assert events(folder, "finished") and not events(folder, "error")
+
+
+@pytest.mark.slow
+def test_the_command_line_names_the_file_of_the_winner_and_can_run_it(tmp_path, tiny_model):
+    good = best_number("val")
+    with ReflectingServer(lambda n, _: completion(f"Say {good}.")) as server:
+        text = TEXT.replace("@MODEL@", str(tiny_model)).replace("@URL@", server.url)
+        (tmp_path / "prompt.toml").write_text(text)
+        seed = "training.seed=0"
+        found = json.loads(trained(tmp_path, "prompt.toml", seed, "+launch.num_processes=2"))
+        best = Path(found["best_prompts"])
+        assert best == Path(found["folder"]) / "best.toml"
+        assert found["metrics"]["val/success_rate"] == pytest.approx(share("val", good))
+        again = json.loads(trained(tmp_path, str(best), "training.total_training_steps=1"))
+    assert again["metrics"]["val/success_rate"] == found["metrics"]["val/success_rate"]
+
+
+def trained(folder, *words):
+    command = [sys.executable, "-m", "pettingllms", "train", *words, "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -2,6 +2,9 @@
 
 import json
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from prompt_experiment import TEXT
@@ -71,6 +74,16 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(tmp_path, proposals):
             a_search(folder, Proposes(numbered), check=StopsAt(stop), **settings).run()
         a_search(folder, Proposes(numbered), **settings).run()
         assert left_by(folder) == whole, stop
+
+
+def test_two_processes_find_what_one_does(tmp_path):
+    a_search(tmp_path / "alone", Proposes(numbered), steps=3, proposals=2, minibatch_size=5).run()
+    script = Path(__file__).with_name("two_rank_search.py")
+    (tmp_path / "both").mkdir()
+    words = [sys.executable, str(script), str(tmp_path / "both")]
+    both = [subprocess.Popen([*words, rank, "2"], stdout=subprocess.DEVNULL) for rank in "01"]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert left_by(tmp_path / "both") == left_by(tmp_path / "alone")
 
 
 def test_what_is_known_is_not_asked_again(tmp_path):

@@ -55,6 +55,8 @@ class TrainingConfig(ConfigModel):
     """Rank of the adapters. Default: root `lora_rank`."""
     lora_alpha: float | None = Field(None, gt=0)
     """Scaling numerator of the adapters. Default: root `lora_alpha`."""
+    prompt: PromptSearchConfig = PromptSearchConfig()
+    """The search of `specialization = "prompt"`."""
     rollout_mode: Literal["tree", "independent"] = "tree"
     """`tree`: K candidates from one state at each turn, one goes on; `independent`: K separate episodes."""
     if_greedy: bool = True
@@ -65,5 +67,3 @@ class TrainingConfig(ConfigModel):
     """Steps between two checkpoints. Default: only after the last step."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many checkpoints stay on disk."""
-    prompt: PromptSearchConfig = PromptSearchConfig()
-    """The search of `specialization = "prompt"`."""

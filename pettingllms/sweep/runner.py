@@ -3,8 +3,8 @@
 The worker writes two streams into the run folder, one JSON object per line.
 
 `events.jsonl`, each with `time` (Unix seconds) and `event`: `started` (`pid`, `total_steps`), `status`
-(`text`), `phase` (`step`, `phase`: rollout, reflection, train, sync, val, test or checkpoint, `done`,
-`total`), `warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
+(`text`), `phase` (`step`, `phase`: rollout, train, sync, val, test or checkpoint, `done`, `total`),
+`warning` (`text`), `checkpoint` (`path`), and last `finished`, `interrupted` or `error` (`text`,
 `exit_code`).
 
 `metrics.jsonl`: `step` and what was measured at it, such as `train/success_rate`, `train/reward/<agent>`,

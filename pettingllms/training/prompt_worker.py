@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, reflecting_policy
+from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_policies, reflecting_policy
 from pettingllms.envs import ENVS
 from pettingllms.errors import RefusedError
 from pettingllms.hiding import hide
@@ -35,7 +35,6 @@ WAITING_THREADS = 32
 
 def build_search(
     config: ExperimentConfig,
-    plans: dict[str, PolicyPlan],
     tasks: dict[Split, Sequence[Task]],
     model: Path,
     engine: EngineProcess,
@@ -59,6 +58,7 @@ def build_search(
     from pettingllms.training.ranks import Ranks
     from pettingllms.training.reflection import Reflection
 
+    plans = plan_policies(config)
     training, agents = config.training, config.agent_policy_configs
     PartialState(cpu=training.device == "cpu")
     ranks = Ranks.joined()

@@ -91,7 +91,7 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
         loop: TrainingLoop | PromptSearch
         if config.specialization == "prompt":
             tasks = split_tasks(config)
-            loop = build_search(config, plans, tasks, model, engine, folder, events, stop.check)
+            loop = build_search(config, tasks, model, engine, folder, events, stop.check)
         else:
             loop = _build_loop(config, plans, model, engine, folder, events, stop)
         with closing(loop.loggers):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pettingllms.config.training import TrainingConfig
 from pettingllms.errors import Interrupted, RefusedError
@@ -18,15 +16,13 @@ from pettingllms.training.events import EventStream
 from pettingllms.training.prompt_checkpoint import load_search, save_search
 from pettingllms.training.prompt_gepa import Pool, search
 from pettingllms.training.prompt_memory import Memory
-from pettingllms.training.prompt_texts import Candidate, component
+from pettingllms.training.prompt_pool import write_pool
+from pettingllms.training.prompt_texts import Candidate
 from pettingllms.training.prompt_trials import PromptTrials, Trial
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.records import write_samples
 from pettingllms.training.reflection import Reflection
 from pettingllms.types import Split, Task
-
-PROMPTS = "prompts.json"
-"""The file of a run folder that holds all candidates and which of them is the best."""
 
 
 @dataclass(slots=True)
@@ -99,7 +95,8 @@ class PromptSearch:
         if new:
             self._record(pool, test=done or pool.step == 0)
             self.memory.settle(pool.step)
-            self._write_pool(pool, done=done)
+            if self.ranks.leads:
+                write_pool(pool, self.folder, done=done)
             self._save()
         self.trials.step = pool.step + 1
         self._begin = time.perf_counter()
@@ -127,24 +124,6 @@ class PromptSearch:
     def _held_out(self, split: Split, candidate: Candidate) -> dict[str, float]:
         return self.trials.outcomes([Trial(candidate, self.tasks[split])])[0].metrics
 
-    def _write_pool(self, pool: Pool, *, done: bool) -> None:
-        """Write all candidates, for people and for whoever writes the winner's experiment file."""
-        if not self.ranks.leads:
-            return
-        candidates: list[dict[str, Any]] = [
-            {
-                "number": number,
-                "parents": pool.parents[number],
-                "val/success_rate": pool.scores[number],
-                "agents": _by_agent(texts),
-            }
-            for number, texts in enumerate(pool.candidates)
-        ]
-        found = {"step": pool.step, "done": done, "best": pool.best, "candidates": candidates}
-        partial = self.folder / f".{PROMPTS}.partial"
-        partial.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(self.folder / PROMPTS)
-
     def _save(self) -> None:
         if not self.ranks.leads:
             return
@@ -154,12 +133,3 @@ class PromptSearch:
         saved = save_search(self.memory, self._validation, self.trial, root, keep)
         self._saved = self.memory.step
         self.events.write("checkpoint", path=str(saved))
-
-
-def _by_agent(candidate: Candidate) -> dict[str, dict[str, str]]:
-    """The texts of a candidate by agent and key."""
-    found: dict[str, dict[str, str]] = {}
-    for name, text in candidate.items():
-        agent, key = component(name)
-        found.setdefault(agent, {})[key] = text
-    return found

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from pettingllms.agents import AGENTS
 from pettingllms.config.agents import AgentConfig, AgentPolicyConfigs, ExampleTurn
 from pettingllms.config.prompt_search import Component
 from pettingllms.rollout.prompts import Tokenizer
+from pettingllms.rollout.team import build_agent
 from pettingllms.types import Message
 
 Candidate = dict[str, str]
@@ -24,12 +24,6 @@ def component(name: str) -> tuple[str, str]:
     """The agent of a component and the key of its text; names of agents may hold dots."""
     agent, _, key = name.rpartition(".")
     return agent, key
-
-
-def system_prompt(agent: AgentConfig) -> str:
-    """What the agent is told: the file's text, or else the agent class's own."""
-    own: str = AGENTS.load(agent.agent or agent.name).system_prompt
-    return own if agent.system_prompt is None else agent.system_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,10 @@ class PromptTexts:
         texts: Candidate = {}
         for agent in self.agents.agent_configs.values():
             if agent.trained and "system_prompt" in self.components:
-                texts[f"{agent.name}.system_prompt"] = system_prompt(agent)
+                own = build_agent(agent).system_prompt
+                texts[f"{agent.name}.system_prompt"] = (
+                    own if agent.system_prompt is None else agent.system_prompt
+                )
             if agent.trained and "examples" in self.components:
                 shown = [example.model_dump() for example in agent.examples]
                 texts[f"{agent.name}.examples"] = json.dumps(shown, indent=1, ensure_ascii=False)
@@ -76,11 +73,7 @@ class PromptTexts:
 
     def without_task(self, agent: AgentConfig) -> list[int]:
         """The token ids of the agent's prompt with no task in it."""
-        system = system_prompt(agent)
-        chat = [Message("system", system)] if system else []
-        for example in agent.examples:
-            chat += [Message("user", example.user), Message("assistant", example.assistant)]
-        return self.tokenizer.chat([*chat, Message("user", "")])
+        return self.tokenizer.chat([*build_agent(agent).opening(), Message("user", "")])
 
 
 def _with_texts(agent: AgentConfig, candidate: Mapping[str, str]) -> AgentConfig:

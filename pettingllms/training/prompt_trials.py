@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -13,13 +13,11 @@ from pettingllms.rollout.seeds import derive
 from pettingllms.rollout.team import Team
 from pettingllms.training.batch import refuse_without_rewards
 from pettingllms.training.prompt_memory import Memory
+from pettingllms.training.prompt_records import records_of
 from pettingllms.training.prompt_texts import Candidate, PromptTexts, component
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.records import episode_metrics
-from pettingllms.types import Episode, Split, Task, Turn
-
-LONGEST_SHOWN = 2000
-"""Characters of one text that reflection is shown."""
+from pettingllms.types import Episode, Split, Task
 
 
 class Trial(NamedTuple):
@@ -98,7 +96,7 @@ class PromptTrials:
         agents = {one.name: one for one in self.texts.team(candidate).agent_configs.values()}
         agent = agents[component(name)[0]]
         frame = self.rollout.tokenizer.decode(self.texts.without_task(agent))
-        return [record for one in episodes for record in _records(one, agent.name, frame)]
+        return [record for one in episodes for record in records_of(one, agent.name, frame)]
 
     def _question(self, trial: Trial) -> dict[str, Any]:
         """What decides how a trial goes.
@@ -153,48 +151,3 @@ class PromptTrials:
             begins = range(0, len(trial.tasks) * repeats, repeats)
             found.append([episodes[begin : begin + repeats] for begin in begins])
         return found
-
-
-def _records(episode: Episode, agent: str, frame: str) -> Iterator[dict[str, Any]]:
-    """One record for each turn of `agent` in an episode; `frame`: its prompt with no task in it."""
-    for turn in episode.turns:
-        if turn.agent == agent:
-            later = [_said(other) for other in episode.turns if other.index > turn.index]
-            yield {
-                "It was shown": _clipped(_inside(turn.prompt_text, frame)),
-                **_answer(turn),
-                **({"What the others did then": later} if later else {}),
-                "Outcome": "The team solved the task." if episode.success else "The team failed the task.",
-            }
-
-
-def _answer(turn: Turn) -> Mapping[str, str]:
-    sample = turn.samples[turn.chosen or 0]
-    earned = "nothing: it could not be judged"
-    if (reward := sample.reward) is not None:
-        earned = f"{reward.local:g} for itself, {reward.team:g} for the team; reason: {reward.reason}"
-    return {"Its answer": _clipped(sample.text) or "(empty)", "What the answer earned": earned}
-
-
-def _said(turn: Turn) -> str:
-    sample = turn.samples[turn.chosen or 0]
-    because = f" (reason: {sample.reward.reason})" if sample.reward is not None else ""
-    return f"{turn.agent}: {_clipped(sample.text)}{because}"
-
-
-def _inside(text: str, frame: str) -> str:
-    """What `text` has more than `frame`, which it begins and ends like."""
-    begin = _alike(text, frame)
-    end = _alike(text[begin:][::-1], frame[begin:][::-1])
-    return text[begin : len(text) - end]
-
-
-def _alike(one: str, other: str) -> int:
-    """How many characters both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _clipped(text: str) -> str:
-    half = LONGEST_SHOWN // 2
-    return text.strip() if len(text) <= LONGEST_SHOWN else f"{text[:half]} … {text[-half:]}".strip()

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, plan_policies, reflecting_policy
+from pettingllms.config.homes import cpu_threads, plan_policies
 from pettingllms.envs import ENVS
-from pettingllms.errors import RefusedError
-from pettingllms.hiding import hide
 from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
-from pettingllms.rollout.engine import Engine
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.play import Rollout, RolloutSettings
-from pettingllms.rollout.prompts import Tokenizer
 from pettingllms.rollout.team import build_team
 from pettingllms.training.events import EventStream
-from pettingllms.types import Split, TokenSampling
+from pettingllms.types import Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pettingllms.training.prompt_search import PromptSearch
-    from pettingllms.training.reflection import Reflector
     from pettingllms.types import Task
 
 WAITING_THREADS = 32
@@ -57,13 +51,14 @@ def build_search(
     from pettingllms.training.prompt_trials import PromptTrials
     from pettingllms.training.ranks import Ranks
     from pettingllms.training.reflection import Reflection
+    from pettingllms.training.reflectors import reflector_of
 
     plans = plan_policies(config)
     training, agents = config.training, config.agent_policy_configs
     PartialState(cpu=training.device == "cpu")
     ranks = Ranks.joined()
     tokenizer = ChatTokenizer(model, config.resource.trust_remote_code)
-    reflector = _reflector(config, plans, tokenizer, engine, check)
+    reflector = reflector_of(config, plans, tokenizer, engine, check)
     make_team = partial(
         build_team,
         interaction=config.multi_agent_interaction,
@@ -138,53 +133,3 @@ def build_search(
         folder=folder,
         check=check,
     )
-
-
-def _reflector(
-    config: ExperimentConfig,
-    plans: dict[str, PolicyPlan],
-    tokenizer: Tokenizer,
-    engine: Engine,
-    check: Callable[[], None],
-) -> Reflector:
-    """Who reflects: a policy of the run, or the model at an endpoint."""
-    from pettingllms.training.reflection import PolicyReflector
-    from pettingllms.training.reflection_endpoint import EndpointReflector
-
-    asked = config.training.prompt
-    if asked.reflection_url is not None:
-        return EndpointReflector(
-            url=asked.reflection_url,
-            model=first_set(asked.reflection_model, ""),
-            key=_key(asked.reflection_key_variable),
-            timeout=asked.reflection_timeout,
-            attempts=asked.reflection_attempts,
-            temperature=asked.reflection_temperature,
-            max_tokens=asked.reflection_response_length,
-            check=check,
-        )
-    policy = first_set(reflecting_policy(config), "")
-    sampling = TokenSampling(asked.reflection_temperature, asked.reflection_response_length)
-    said = plans[policy].rollout.max_model_len
-    limit = asked.reflection_prompt_length
-    if said is not None:
-        limit = min(limit, said - asked.reflection_response_length)
-    if limit < 1:
-        raise RefusedError(
-            f"rollout.max_model_len = {said} leaves no room for reflection, whose answers have up to "
-            f"{asked.reflection_response_length} tokens",
-            help="raise it, or lower training.prompt.reflection_response_length",
-        )
-    return PolicyReflector(engine, tokenizer, policy, sampling, limit)
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not (key := os.environ.get(variable, "").strip()):
-        raise RefusedError(
-            f"the environment variable {variable} of training.prompt.reflection_key_variable is not set",
-            help="set it to the API key of training.prompt.reflection_url",
-        )
-    hide({key: f"${{{variable}}}"})
-    return key

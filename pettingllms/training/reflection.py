@@ -12,45 +12,12 @@ from pettingllms.rollout.prompts import Tokenizer, fit_prompt
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.prompt_memory import Memory
 from pettingllms.training.prompt_texts import Candidate, PromptTexts, component
+from pettingllms.training.reflection_prompts import TEMPLATES
 from pettingllms.types import FinishReason, Message, Request, TokenSampling
 
 Records = Sequence[Mapping[str, Any]]
 Job = tuple[Candidate, Mapping[str, Records], list[str]]
 """A candidate, what came of it by component, and the components for which another text is wanted."""
-
-SYSTEM_PROMPT = """You improve the instructions of one agent in a team of language models.
-
-Its present instructions are:
-```
-<curr_param>
-```
-
-This is what came of them on some tasks: what the agent was shown, what it answered, what the answer earned
-and why, and whether the team solved the task:
-
-<side_info>
-
-Write better instructions for this agent. Say what its input looks like, what exactly its answer must hold
-and in which form, and what went wrong above. They must serve for other tasks of the same kind: do not repeat
-these tasks or their answers. Write the new instructions between ``` lines, and nothing else.
-"""
-EXAMPLES = """You choose the worked examples that one agent in a team of language models is shown first.
-
-Its present examples, as a JSON list of objects with the keys "user" (what the agent is shown) and "assistant"
-(what it should answer), are:
-```
-<curr_param>
-```
-
-This is what came of them on some tasks: what the agent was shown, what it answered, what the answer earned
-and why, and whether the team solved the task:
-
-<side_info>
-
-Write a better list of at most four short examples, in the form of the input and of a right answer. Write it
-as such a JSON list between ``` lines, and nothing else.
-"""
-TEMPLATES = {"system_prompt": SYSTEM_PROMPT, "examples": EXAMPLES}
 
 
 class Reflector(Protocol):

@@ -16,7 +16,7 @@ from pettingllms.config.model import ConfigModel
 from pettingllms.config.prompt_search import PromptSearchConfig
 from pettingllms.errors import Interrupted, ReflectionError, RefusedError
 from pettingllms.lint.engine import check_experiment
-from pettingllms.training.prompt_worker import _reflector
+from pettingllms.training.reflectors import reflector_of
 
 GOOD = max(range(19), key=lambda number: share("val", number) * share("train", number))
 
@@ -252,7 +252,7 @@ def test_every_key_of_the_search_is_read(tmp_path, monkeypatch, url):
     overrides = ["+training.prompt.reflection_key_variable=A_KEY"]
     overrides += [] if url else ["~training.prompt.reflection_url", "training.prompt.reflection_model=shared"]
     config = check_experiment(tmp_path / "file.toml", overrides).experiment.config
-    _reflector(config, plan_policies(config), None, None, lambda: None)
+    reflector_of(config, plan_policies(config), None, None, lambda: None)
     endpoint_only = {"reflection_key_variable", "reflection_timeout", "reflection_attempts"}
     others = {"reflection_prompt_length"} if url else endpoint_only
     assert read == PromptSearchConfig.model_fields.keys() - others

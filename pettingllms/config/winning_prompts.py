@@ -110,13 +110,13 @@ def _on_axis(data: Mapping[str, Any], path: KeyPath, value: Any) -> Any:
     return {**there, "default": value} if value in there.get("values", [value]) else value
 
 
-def _put(data: dict[str, Any], path: KeyPath, value: Any) -> None:
+def _put(data: Any, path: KeyPath, value: Any) -> None:
     for part in path[:-1]:
         data = data.setdefault(part, {})
     data[path[-1]] = value
 
 
-def _drop(data: dict[str, Any], path: KeyPath) -> None:
+def _drop(data: Any, path: KeyPath) -> None:
     for part in path[:-1]:
         data = data[part]
     del data[path[-1]]

@@ -22,10 +22,7 @@ TRAINING = (
     *("epoch_size", "rollout_mode", "if_greedy", "save_freq"),
 )
 """Keys of `training` that only the training of weights reads."""
-BELOW_TRAINER: tuple[KeyPath, ...] = (
-    *(("filter_method",), ("filter_ratio",), ("algorithm",)),
-    ("actor_rollout_ref", "actor"),
-)
+BELOW_TRAINER = ("filter_method", "filter_ratio", "algorithm", "actor_rollout_ref.actor")
 """Keys and sections of a policy's trainer that only the training of weights reads."""
 OF_ENDPOINTS = ("reflection_key_variable", "reflection_timeout", "reflection_attempts")
 
@@ -75,7 +72,7 @@ def unknown_reflection_model(context: Context) -> Iterator[Finding]:
         "training.prompt",
         *(f"training.{key}" for key in TRAINING),
         "agent_policy_configs.agent_configs.*.train_llm_config",
-        *(f"{TRAINER}.{'.'.join(path)}" for path in BELOW_TRAINER),
+        *(f"{TRAINER}.{path}" for path in BELOW_TRAINER),
     ],
 )
 def prompt_search_without_effect(context: Context) -> Iterator[Finding]:
@@ -97,7 +94,7 @@ def prompt_search_without_effect(context: Context) -> Iterator[Finding]:
         yield from _idle(context, (*AGENTS, key, "train_llm_config"), because)
     for key in context.config.models:
         for path in BELOW_TRAINER:
-            yield from _idle(context, ("models", key, PPO, *path), because)
+            yield from _idle(context, ("models", key, PPO, *path.split(".")), because)
     if context.config.training.prompt.reflection_url is None:
         for key in OF_ENDPOINTS:
             yield from _idle(context, (*PROMPT, key), "a policy that reflects: reflection_url is not set")

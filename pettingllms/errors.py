@@ -48,6 +48,12 @@ class InfrastructureError(RolloutError):
     """
 
 
+class ReflectionError(PettingLLMsError):
+    """The model that shall write better prompts gives no answer (exit 3)."""
+
+    exit_code = 3
+
+
 class CheckpointError(PettingLLMsError):
     """A checkpoint could not be written or read (exit 3)."""
 

@@ -23,12 +23,16 @@ class Agent(ABC):
         self._system = own if own is not None else self.system_prompt
         self._examples = config.examples
 
-    def messages(self, env: Any) -> list[Message]:
-        """The whole chat: system message, worked examples, and the task as it stands now."""
+    def opening(self) -> list[Message]:
+        """What every chat begins with: system message and worked examples."""
         chat = [Message("system", self._system)] if self._system else []
         for example in self._examples:
             chat += [Message("user", example.user), Message("assistant", example.assistant)]
-        return [*chat, Message("user", self.observe(env))]
+        return chat
+
+    def messages(self, env: Any) -> list[Message]:
+        """The whole chat: system message, worked examples, and the task as it stands now."""
+        return [*self.opening(), Message("user", self.observe(env))]
 
     def skips(self, env: Any) -> bool:  # noqa: ARG002 - for agents that do
         """Whether the agent leaves out its turn, judged by the state that it would be shown.

@@ -17,15 +17,16 @@ def stored_tree(resolution: Resolution) -> dict[str, Any]:
     Such values may be secrets, so that only the references to them are written. Plain texts that
     look like references are escaped.
     """
-    tree: dict[str, Any] = with_values(_escaped(resolution.data), resolution.from_environment)
+    tree: dict[str, Any] = with_values(escaped(resolution.data), resolution.from_environment)
     return tree
 
 
-def _escaped(value: Any) -> Any:
+def escaped(value: Any) -> Any:
+    """`value` with texts that look like references escaped: read again, they are themselves."""
     if isinstance(value, dict):
-        return {key: _escaped(item) for key, item in value.items()}
+        return {key: escaped(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_escaped(item) for item in value]
+        return [escaped(item) for item in value]
     if isinstance(value, str) and "${" in value:
         # Each backslash before an opening would itself be an escape.
         return _OPENING.sub(lambda match: match.group(1) * 2 + "\\${", value)

@@ -54,7 +54,7 @@ class ExperimentConfig(ConfigModel):
     """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
     plugins: Annotated[list[str], Only([])] = Field(default_factory=list)
     """Files or modules with own environments and agents."""
-    specialization: Annotated[Specialization, Only("lora", "full")] = "lora"
+    specialization: Specialization = "lora"
     """How agents differ. `prompt`: by optimised prompts, the weights stay as they are; `lora`: by one adapter
     per policy on frozen base weights; `full`: by all weights of each policy."""
     lora_rank: int = Field(16, ge=1)

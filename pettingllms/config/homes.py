@@ -152,9 +152,9 @@ def sequence_lengths(config: ExperimentConfig, model: ModelConfig) -> tuple[int,
 def serving(config: ExperimentConfig, model: ModelConfig) -> str:
     """How a policy is served: as an `adapter` beside others, or `merged`: the engine's weights are its own.
 
-    Full weights can only be the latter.
+    Weights without an adapter can only be the latter.
     """
-    if specialization(config, model) == "full":
+    if specialization(config, model) != "lora":
         return "merged"
     said = model.ppo_trainer_config.actor_rollout_ref.rollout.lora_serving
     return said if said != "auto" else ("adapter" if config.training.device == "cuda" else "merged")
@@ -202,7 +202,13 @@ def _plan(config: ExperimentConfig, name: str, path: str, model: ModelConfig) ->
         max_prompt_length=prompt,
         max_response_length=response,
         model_dtype=first_set(actor.fsdp_config.model_dtype, "bf16" if cuda else "fp32"),
-        phases=first_set(rollout.mode, "async" if cuda and serving(config, model) == "adapter" else "sync")
+        phases=first_set(
+            rollout.mode,
+            # Where all policies play with the weights that they start from, none waits for another.
+            "async"
+            if cuda and (config.specialization == "prompt" or serving(config, model) == "adapter")
+            else "sync",
+        )
         == "sync",
         serving=serving(config, model),
         engine=engine_of(config, name, own_path, model),
@@ -244,6 +250,22 @@ def _critic(config: ExperimentConfig, name: str, ppo: PpoTrainerConfig) -> Criti
 def _schedule_steps(config: ExperimentConfig, policy: str, optim: OptimConfig) -> int:
     own = optim.total_training_steps
     return own if own > 0 else turns_of(config, policy)
+
+
+def reflecting_policy(config: ExperimentConfig) -> str | None:
+    """The policy that reads what came of prompts and writes better ones; None where an endpoint does it."""
+    asked = config.training.prompt
+    if config.specialization != "prompt" or asked.reflection_url is not None:
+        return None
+    agents = list(config.agent_policy_configs.agent_configs.values())
+    return first_set(asked.reflection_model, agents[0].policy_name)
+
+
+def reflection_length(config: ExperimentConfig) -> int:
+    """Tokens of the longest prompt and answer of a policy that reflects; 0 where none does."""
+    asked = config.training.prompt
+    served = reflecting_policy(config) is not None
+    return asked.reflection_prompt_length + asked.reflection_response_length if served else 0
 
 
 def train_sampling(agent: AgentConfig, policy: PolicyPlan) -> TokenSampling:

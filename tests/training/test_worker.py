@@ -11,6 +11,7 @@ from scripted_experiment import write_experiment
 
 from pettingllms.config.experiment import SandboxConfig
 from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.prompt_search import PromptSearchConfig
 from pettingllms.config.sweep import (
     SAMPLER_OPTIONS,
     BudgetConfig,
@@ -259,6 +260,8 @@ def test_every_key_is_read_or_refused_when_set(tmp_path, tiny_model, monkeypatch
     # Of a section that is refused as a whole nothing can be set, so nothing reads it.
     assert all(refused(SweepConfig.model_fields[name]) for name in ("pruner", "budget", "sampler"))
     whole = {PrunerConfig, BudgetConfig, RandomConfig, TpeConfig, NsgaiiConfig, QmcConfig, CmaesConfig}
+    # Without effect where weights are trained; tests of the search for prompts see that it reads them.
+    whole |= {PromptSearchConfig}
     unread = {
         f"{model.__name__}.{name}"
         for model in sections()

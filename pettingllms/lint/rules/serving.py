@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pettingllms.config.homes import LORA_RANKS, lora_rank, model_path, sequence_lengths, serving
+from pettingllms.config.homes import (
+    LORA_RANKS,
+    lora_rank,
+    model_path,
+    reflection_length,
+    sequence_lengths,
+    serving,
+)
 from pettingllms.config.model import ConfigModel
 from pettingllms.config.ppo import ModelConfig, RolloutConfig
 from pettingllms.config.shape import written
@@ -15,7 +22,6 @@ from pettingllms.lint.model_files import context_at, settings_at
 from pettingllms.lint.policies import (
     ENGINES,
     LENGTHS,
-    NAMES,
     OURS,
     RANKS,
     SPECIALIZATION,
@@ -40,11 +46,16 @@ ROLLOUT = f"{OURS}.rollout"
     "PLM305",
     "exceeds-context",
     Severity.ERROR,
-    reads=[*LENGTHS, f"{ROLLOUT}.max_model_len", f"{ROLLOUT}.name", "base_models.*.path", *NAMES],
+    reads=[
+        *LENGTHS,
+        *(f"{ROLLOUT}.max_model_len", f"{ROLLOUT}.name", "base_models.*.path", *USED),
+        *("specialization", "training.prompt"),
+    ],
 )
 def exceeds_context(context: Context) -> Iterator[Finding]:
     """`max_prompt_length` + `max_response_length`, or `max_model_len`, is longer than the model's context.
 
+    The same goes for the lengths of reflection (`training.prompt`) where a policy reflects.
     Checked for embedded models, and for local folders by the `max_position_embeddings` of their
     `config.json`, unless that scales its positions. vLLM refuses such an engine: `User-specified
     max_model_len (…) is greater than the derived max_model_len`.
@@ -70,6 +81,11 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
             for where in policy.rollout("max_model_len"):
                 message = f"max_model_len = {longest} exceeds the context of {path}, {limit} tokens"
                 yield Finding(where, message, "remove it: it follows the lengths of prompt and response")
+        where = ("training", "prompt", "reflection_prompt_length")
+        if longest is None and reflection_length(context.config) > limit and where not in seen:
+            seen.add(where)
+            message = f"prompts and answers of reflection exceed the context of {path}, {limit} tokens"
+            yield Finding(where, message, "shorten reflection_prompt_length or reflection_response_length")
 
 
 ACTOR = ("actor_rollout_ref",)

@@ -81,15 +81,16 @@ def two_homes_disagree(context: Context) -> Iterator[Finding]:
     "PLM307",
     "no-validation-between",
     Severity.WARNING,
-    reads=["training.val_freq", "training.total_training_steps"],
+    reads=["training.val_freq", "training.total_training_steps", "specialization"],
 )
 def no_validation_between(context: Context) -> Iterator[Finding]:
     """`val_freq` is not below `total_training_steps`, so no validation falls between the first and last step.
 
-    Validation still runs before the first and after the last step.
+    Validation still runs before the first and after the last step. A search for prompts validates whatever
+    does better in a step.
     """
     training = context.config.training
-    if training.val_freq >= training.total_training_steps:
+    if context.config.specialization != "prompt" and training.val_freq >= training.total_training_steps:
         where = context.first_set(("training", "val_freq"), ("training", "total_training_steps"))
         frequency, steps = training.val_freq, training.total_training_steps
         message = f"val_freq = {frequency} with {steps} steps: validation runs only before and after training"

@@ -28,9 +28,11 @@ MAY_IMPORT = {
     "loggers": {"config"},
     "models": set(),
     "rollout": {"config", "envs", "agents", "models"},
-    "training": {"config", "envs", "rollout", "advantages", "losses", "loggers", "models"},
+    "training": {"config", "envs", "evaluation", "rollout", "advantages", "losses", "loggers", "models"},
     "sweep": {"lint", "space", "config", "documents", "loggers", "models"},
+    "evaluation": {"lint", "config", "envs", "sweep"},
     "cli": {
+        "evaluation",
         "lint",
         "space",
         "config",
@@ -82,7 +84,7 @@ LIGHT = [
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
     *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
     *("envs", "envs.math", "agents.math", "advantages.grpo", "loggers", "training.events"),
-    *("sweep.engine_keeper", "rollout.engine_host"),
+    *("sweep.engine_keeper", "rollout.engine_host", "cli.eval", "cli.export", "evaluation.evaluate"),
     *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),
 ]
 

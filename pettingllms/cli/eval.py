@@ -45,7 +45,7 @@ Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder fo
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     run: Named,
     split: Annotated[Literal["val", "test"], typer.Option("--split", help="Which tasks.")] = "test",
     samples: Samples = 1,

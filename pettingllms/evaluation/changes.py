@@ -112,7 +112,7 @@ def require_varied(config: ExperimentConfig, changes: Changes, samples: int) -> 
         raise RefusedError(
             f"{samples} samples of a task would all be the same: every agent that plays is greedy, at "
             "temperature 0",
-            help="write --temperature 1, or set an agent's val_llm_config.temperature, or leave out --samples",
+            help="write --temperature 1, or set an agent's val_llm_config.temperature",
         )
 
 

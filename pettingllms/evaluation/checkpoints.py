@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def newest_checkpoint(root: Path, say: Callable[[str], None]) -> Checkpoint:
 
 
 def checkpoint_of_step(root: Path, step: int) -> Checkpoint:
-    """The checkpoint of `step` in `root`. Raises UsageError where there is none; else as `read_checkpoint`."""
+    """The checkpoint of `step` in `root`. Raises as `read_checkpoint`, and UsageError for none."""
     folder = root / f"step_{step:06d}"
     if not folder.is_dir():
         there = ", ".join(str(int(one.name[5:])) for one in sorted(root.glob("step_*"))) or "none"
@@ -108,6 +108,17 @@ def looks_like_checkpoint(folder: Path) -> bool:
     return (folder / STATE).is_file() or (folder / POLICIES).is_dir()
 
 
+def run_of(folder: Path) -> Path:
+    """The run folder around a checkpoint. Raises UsageError where it lies outside of its run."""
+    for parent in folder.absolute().parents:
+        if (parent / "trial.toml").is_file():
+            return parent
+    raise UsageError(
+        f"the run of checkpoint {folder} is not found: no folder above it holds trial.toml",
+        help="name the run's folder; `--step` chooses one of its checkpoints",
+    )
+
+
 def _verify(folder: Path, name: str, entry: Any) -> None:
     try:
         with (folder / name).open("rb") as file:
@@ -132,18 +143,3 @@ def _damaged(folder: Path, why: str) -> CheckpointError:
     return CheckpointError(
         f"checkpoint {folder} is damaged: {why}", help="name another one, or the run's folder for its newest"
     )
-
-
-def run_of(folder: Path) -> Path:
-    """The run folder around a checkpoint. Raises UsageError where it lies outside of its run."""
-    for parent in _above(folder):
-        if (parent / "trial.toml").is_file():
-            return parent
-    raise UsageError(
-        f"the run of checkpoint {folder} is not found: no folder above it holds trial.toml",
-        help="name the run's folder; `--step` chooses one of its checkpoints",
-    )
-
-
-def _above(folder: Path) -> Iterator[Path]:
-    yield from folder.absolute().parents

@@ -69,8 +69,8 @@ class Side:
 def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
     """Evaluate as `asked`; returns the exit status.
 
-    The result goes to standard output, all files into a new folder in `output`. Raises UsageError, RefusedError or CheckpointError before
-    anything is played.
+    The result goes to standard output, all files into a new folder in `output`. Raises
+    UsageError, RefusedError or CheckpointError before anything is played.
     """
     sides = _sides(asked)
     require_packages([side.source.config for side in sides], study=False)

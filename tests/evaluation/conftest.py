@@ -1,5 +1,5 @@
 import pytest
-from saved_run import SCRIPTED, make_run, save
+from evaluated_run import SCRIPTED, make_run, save
 from tiny_model_fixture import tiny_model
 
 __all__ = ["tiny_model"]

@@ -165,8 +165,8 @@ def test_other_tasks_are_no_pair():
 
 
 def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(monkeypatch):
-    # 200 experiments of 60 tasks whose own rates vary; the true difference is 0.2. Of 95 % intervals 200 would
-    # miss 10 with a standard error of 3.1; the percentile bootstrap misses a few more.
+    # 200 experiments of 60 tasks whose own rates vary; the true difference is 0.2. Of 95 % intervals 10 would
+    # miss it, with a standard error of 3.1; the percentile bootstrap misses a few more.
     from pettingllms.evaluation import statistics
 
     monkeypatch.setattr(statistics, "RESAMPLES", 400)

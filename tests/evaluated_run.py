@@ -1,12 +1,13 @@
 """Run folders with a checkpoint, as training leaves them, but made in a moment."""
 
-import hashlib
 import json
+from functools import partial
 
 from scripted_experiment import write_experiment
 
 from pettingllms.config.trial_file import trial_toml
 from pettingllms.lint.engine import check_experiment
+from pettingllms.runs.checkpoints import FORMAT, seal, step_folder
 
 
 def make_run(folder, model, *overrides):
@@ -17,28 +18,22 @@ def make_run(folder, model, *overrides):
     return folder
 
 
-def seal(folder):
-    """Write the manifest of a checkpoint."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
-    listed = {
-        path.relative_to(folder).as_posix(): {
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in files
-    }
-    (folder / "manifest.json").write_text(json.dumps({"files": listed}))
-
-
-def save(root, step, policies, version=None):
-    """A checkpoint of `step` below `root`; `policies`: a function that writes each named policy's folder."""
-    folder = root / f"step_{step:06d}"
+def save(run, step, policies, root=None):
+    """A checkpoint of `step`; `policies`: by name, a function that writes the policy's folder."""
+    folder = step_folder(root or run / "checkpoints", step)
     for number, write in enumerate(policies.values()):
         write(folder / "policies" / str(number))
-    told = [{"name": name, "version": step if version is None else version} for name in policies]
-    (folder / "state.json").write_text(json.dumps({"format": 2, "step": step, "policies": told}))
+    told = [{"name": name, "version": step} for name in policies]
+    (folder / "state.json").write_text(json.dumps({"format": FORMAT, "step": step, "policies": told}))
+    (folder / "trial.toml").write_text((run / "trial.toml").read_text())
     seal(folder)
     return folder
+
+
+def seal_again(folder):
+    """Make a changed checkpoint whole."""
+    (folder / "manifest.json").unlink()
+    seal(folder)
 
 
 def empty_adapter(folder):
@@ -49,3 +44,5 @@ def empty_adapter(folder):
 
 
 SCRIPTED = {"tool policy": empty_adapter, "reason/policy": empty_adapter}
+
+save_scripted = partial(save, policies=SCRIPTED)

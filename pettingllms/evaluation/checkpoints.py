@@ -1,17 +1,14 @@
-"""Checkpoints as they lie on the disk: which there are, whether one is whole, and which policies it holds."""
+"""The policies of a checkpoint: which there are, where their weights lie, and that all of it is whole."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pettingllms.errors import CheckpointError, UsageError
+from pettingllms.runs.checkpoints import POLICIES, checkpoints, fault, newest_whole, read_state, step_folder
 
-STATE, MANIFEST, POLICIES = "state.json", "manifest.json", "policies"
 ADAPTER = "adapter_config.json"
 
 
@@ -33,19 +30,11 @@ class SavedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint whose policies are whole, by their hashes. `step`: after which it was written."""
+    """A whole checkpoint. `step`: after which it was written."""
 
     folder: Path
     step: int
     policies: dict[str, SavedPolicy]
-
-
-def checkpoint_root(run_folder: Path, setting: str) -> Path:
-    """The run's checkpoint folder: inside the run folder, or below an absolute one by the run's name."""
-    root = Path(setting).expanduser()
-    if root.is_absolute():
-        return root / f"{run_folder.parent.name}-{run_folder.name}"
-    return run_folder / root
 
 
 def newest_checkpoint(root: Path, say: Callable[[str], None]) -> Checkpoint:
@@ -53,90 +42,44 @@ def newest_checkpoint(root: Path, say: Callable[[str], None]) -> Checkpoint:
 
     Raises UsageError where there is none.
     """
-    damaged = 0
-    for folder in sorted(root.glob("step_*"), key=lambda one: one.name, reverse=True):
-        try:
-            return read_checkpoint(folder)
-        except CheckpointError as error:
-            damaged += 1
-            say(f"warning: {error}; an older one is taken")
-    raise UsageError(
-        f"{root} holds no {'whole ' if damaged else ''}checkpoint",
-        help="a run writes them after `training.save_freq` steps and after its last one; "
-        "name the experiment file to evaluate its base models",
-    )
+    folder = newest_whole(root, lambda text: say(f"warning: {text}"))
+    if folder is None:
+        raise UsageError(
+            f"{root} holds no {'whole ' if checkpoints(root) else ''}checkpoint",
+            help="a run writes them after `training.save_freq` steps and after its last one; "
+            "name the experiment file to evaluate its base models",
+        )
+    return _whole(folder)
 
 
 def checkpoint_of_step(root: Path, step: int) -> Checkpoint:
     """The checkpoint of `step` in `root`. Raises as `read_checkpoint`, and UsageError for none."""
-    folder = root / f"step_{step:06d}"
-    if not folder.is_dir():
-        there = ", ".join(str(int(one.name[5:])) for one in sorted(root.glob("step_*"))) or "none"
-        raise UsageError(f"{root} holds no checkpoint of step {step}", help=f"steps with one: {there}")
-    return read_checkpoint(folder)
+    there = checkpoints(root)
+    if step not in there:
+        raise UsageError(
+            f"{root} holds no checkpoint of step {step}",
+            help=f"steps with one: {', '.join(map(str, there)) or 'none'}",
+        )
+    return read_checkpoint(step_folder(root, step))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in `folder`.
+    """The checkpoint in `folder`. Raises CheckpointError where it is not whole."""
+    if found := fault(folder):
+        raise _damaged(folder, found)
+    return _whole(folder)
 
-    Raises CheckpointError where a file that is needed here is missing, or not what the manifest says.
-    """
-    manifest = _json(folder / MANIFEST)
-    listed = manifest.get("files")
-    if not isinstance(listed, dict) or STATE not in listed:
-        raise _damaged(folder, f"its {MANIFEST} lists no {STATE}")
-    for name, entry in sorted(listed.items()):
-        if name == STATE or name.startswith(f"{POLICIES}/"):
-            _verify(folder, name, entry)
-    state = _json(folder / STATE)
-    try:
-        policies = {
-            str(policy["name"]): SavedPolicy(folder / POLICIES / str(number), int(policy["version"]))
-            for number, policy in enumerate(state["policies"])
-        }
-        step = int(state["step"])
-    except (KeyError, TypeError, ValueError) as cause:
-        raise _damaged(folder, f"its {STATE} has no {cause}") from cause
+
+def _whole(folder: Path) -> Checkpoint:
+    state = read_state(folder)
+    policies = {
+        policy["name"]: SavedPolicy(folder / POLICIES / str(number), policy["version"])
+        for number, policy in enumerate(state["policies"])
+    }
     for name, saved in policies.items():
-        if not any(file.startswith(f"{POLICIES}/{saved.folder.name}/") for file in listed):
+        if not saved.folder.is_dir():
             raise _damaged(folder, f"it holds no weights of policy {name!r}")
-    return Checkpoint(folder, step, policies)
-
-
-def looks_like_checkpoint(folder: Path) -> bool:
-    """Whether `folder` is a checkpoint, whole or not, and no run folder."""
-    return (folder / STATE).is_file() or (folder / POLICIES).is_dir()
-
-
-def run_of(folder: Path) -> Path:
-    """The run folder around a checkpoint. Raises UsageError where it lies outside of its run."""
-    for parent in folder.absolute().parents:
-        if (parent / "trial.toml").is_file():
-            return parent
-    raise UsageError(
-        f"the run of checkpoint {folder} is not found: no folder above it holds trial.toml",
-        help="name the run's folder; `--step` chooses one of its checkpoints",
-    )
-
-
-def _verify(folder: Path, name: str, entry: Any) -> None:
-    try:
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as cause:
-        raise _damaged(folder, f"{name}: {cause.strerror}") from cause
-    if not isinstance(entry, dict) or digest != entry.get("sha256"):
-        raise _damaged(folder, f"{name} is not what was written: its SHA-256 differs from the manifest's")
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
-        raise _damaged(file.parent, f"{file.name} cannot be read: {cause}") from cause
-    if not isinstance(data, dict):
-        raise _damaged(file.parent, f"{file.name} is no JSON object")
-    return data
+    return Checkpoint(folder, state["step"], policies)
 
 
 def _damaged(folder: Path, why: str) -> CheckpointError:

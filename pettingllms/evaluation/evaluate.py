@@ -15,9 +15,10 @@ from pettingllms.errors import RefusedError, UsageError
 from pettingllms.evaluation import play_file, report
 from pettingllms.evaluation.changes import Changes, as_played, require_varied
 from pettingllms.evaluation.play_file import Play, require_tasks
-from pettingllms.evaluation.source import TRIAL, Source, read_source
+from pettingllms.evaluation.source import Source, read_source
 from pettingllms.evaluation.statistics import paired_difference
 from pettingllms.evaluation.summary import Summary, read_samples, summarise
+from pettingllms.runs.checkpoints import TRIAL
 from pettingllms.sweep.folders import create_folder
 from pettingllms.sweep.packages import require_packages
 from pettingllms.sweep.progress import SilentView

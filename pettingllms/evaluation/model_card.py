@@ -97,14 +97,13 @@ def model_card(source: Source, policies: Sequence[Exported]) -> str:
 def _provenance(source: Source) -> dict[str, Any]:
     config = source.config
     training, env = config.training, config.env
-    assert source.run is not None
     assert source.checkpoint is not None
-    manifest = _read_json(source.run / "manifest.json")
+    manifest = _read_json(source.run / "manifest.json") if source.run else {}
     packages, git = manifest.get("packages") or {}, manifest.get("git") or {}
     versions = [f"{name} {packages[name]}" for name in VERSIONS if name in packages]
     rows = {
         "experiment": training.experiment_name,
-        "run": f"{source.run.absolute().parent.name}/{source.run.absolute().name}",
+        "run": source.run and f"{source.run.absolute().parent.name}/{source.run.absolute().name}",
         "started": manifest.get("started"),
         "step": f"{source.checkpoint.step} of {training.total_training_steps}",
         "environment": env.name,
@@ -119,8 +118,9 @@ def _provenance(source: Source) -> dict[str, Any]:
 
 def _figures(source: Source) -> list[str]:
     """The rates that were measured before training and at the checkpoint."""
-    assert source.run is not None
     assert source.checkpoint is not None
+    if source.run is None:
+        return []
     rows = []
     try:
         text = (source.run / "metrics.jsonl").read_text(encoding="utf-8")

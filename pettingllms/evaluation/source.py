@@ -9,29 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.trial_file import read_trial
 from pettingllms.errors import RefusedError, UsageError
 from pettingllms.evaluation.checkpoints import (
     Checkpoint,
     checkpoint_of_step,
-    checkpoint_root,
-    looks_like_checkpoint,
     newest_checkpoint,
     read_checkpoint,
-    run_of,
 )
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
-
-TRIAL = "trial.toml"
+from pettingllms.runs.checkpoints import POLICIES, STATE, TRIAL, checkpoint_root
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """What a person named, read and checked.
 
-    `run`: the folder of its run, or None for an experiment file. `checkpoint`: None where policies are as the
-    experiment starts them. `stored`: the resolved experiment as it may be written to files.
+    `run`: the folder of its run, where it is known. `checkpoint`: None where policies are as the experiment
+    starts them. `stored`: the resolved experiment as it may be written to files.
     """
 
     named: Path
@@ -50,57 +47,53 @@ class Source:
 def read_source(named: Path, step: int | None, overrides: Sequence[str], *, here: bool = True) -> Source:
     """Read a run's folder, a checkpoint, or an experiment file or preset, with `overrides` on top.
 
-    `step`: which checkpoint of a run; None for the newest. `here`: whether it shall run on this machine. What
-    there is to say goes to standard error. Raises UsageError, CheckpointError, or RefusedError where the
-    experiment cannot run.
+    A checkpoint comes with the experiment under which it was written. `step`: which checkpoint of a run; None
+    for the newest. `here`: whether it shall run on this machine. What there is to say goes to standard error.
+    Raises UsageError, CheckpointError, or RefusedError where the experiment cannot run.
     """
-    run = _run_folder(named)
-    if step is not None and run is None:
+    checkpoint, run = _checkpoint(named, step) if named.is_dir() else (None, None)
+    if step is not None and checkpoint is None:
         raise UsageError(f"--step {step}: {named} is an experiment file", help="name a run's folder")
-    report = check_experiment(run / TRIAL if run else named, overrides, facts=Facts.here() if here else None)
+    file = checkpoint.folder / TRIAL if checkpoint else named
+    report = check_experiment(file, overrides, facts=Facts.here() if here else None)
     if report.refused or report.experiment is None:
         written = format_coloured if wants_colour(sys.stderr) else format_text
         sys.stderr.write(written(report.diagnostics))
         kind = UsageError if report.exit_code() == UsageError.exit_code else RefusedError
         raise kind(f"{named} cannot be used here", help="the findings above say why")
     config, stored = report.experiment.config, report.experiment.stored
-    checkpoint = None
-    if run is not None:
-        checkpoint = _checkpoint(named, run, step, config.training.model_checkpoints_dir)
+    if checkpoint is not None:
         _require_policies(checkpoint, config)
     return Source(named, run, checkpoint, config, stored)
 
 
-def _run_folder(named: Path) -> Path | None:
-    """The run folder that `named` is or lies in; None for a file."""
-    if not named.is_dir():
-        return None
+def _checkpoint(named: Path, step: int | None) -> tuple[Checkpoint, Path | None]:
+    """The checkpoint that the folder `named` is or holds, and its run, where that is around it."""
+    if (named / STATE).is_file() or (named / POLICIES).is_dir():
+        run = next((one for one in named.absolute().parents if (one / TRIAL).is_file()), None)
+        if step is not None:
+            raise UsageError(
+                f"--step {step}: {named} is a checkpoint already",
+                help=f"name its run, {run or 'by its folder'}",
+            )
+        return read_checkpoint(named), run
     if (named / TRIAL).is_file():
-        return named
-    if looks_like_checkpoint(named):
-        return run_of(named)
+        setting = read_trial(named / TRIAL).training.model_checkpoints_dir
+        root = checkpoint_root(named.absolute(), setting)
+        if step is not None:
+            return checkpoint_of_step(root, step), named
+        return newest_checkpoint(root, lambda text: print(text, file=sys.stderr)), named
     trials = sorted(named.glob(f"trial_*/{TRIAL}"))
     if trials:
         raise UsageError(f"{named} is a study", help=f"name one of its trials, as {trials[0].parent}")
     raise UsageError(
-        f"{named} is neither a run nor a checkpoint: it holds no {TRIAL} and no policies",
+        f"{named} is neither a run nor a checkpoint: it holds no {TRIAL} and no {POLICIES}",
         help="name a run's folder, one of its checkpoints, or an experiment file",
     )
 
 
-def _checkpoint(named: Path, run: Path, step: int | None, setting: str) -> Checkpoint:
-    if named != run:
-        if step is not None:
-            raise UsageError(f"--step {step}: {named} is a checkpoint already", help=f"name {run}")
-        return read_checkpoint(named)
-    root = checkpoint_root(run.absolute(), setting)
-    if step is not None:
-        return checkpoint_of_step(root, step)
-    return newest_checkpoint(root, lambda text: print(text, file=sys.stderr))
-
-
 def _require_policies(checkpoint: Checkpoint, config: ExperimentConfig) -> None:
-    """Refuse a checkpoint that lacks a policy of the experiment."""
+    """Refuse a checkpoint that lacks a policy of the experiment, which overrides may have changed."""
     known = checkpoint.policies
     for base in config.base_models.values():
         if base.name not in known:

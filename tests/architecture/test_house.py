@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "loggers": {"config"},
     "models": set(),
     "rollout": {"config", "envs", "agents", "models"},
+    "runs": set(),
     "training": {"config", "envs", "evaluation", "rollout", "advantages", "losses", "loggers", "models"},
     "sweep": {"lint", "space", "config", "documents", "loggers", "models"},
-    "evaluation": {"lint", "config", "envs", "sweep"},
+    "evaluation": {"lint", "config", "compose", "envs", "models", "runs", "sweep"},
     "cli": {
         "evaluation",
         "lint",

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from evaluated_run import SCRIPTED, make_run, save
+from evaluated_run import make_run, save_scripted
 
 from pettingllms.cli.app import run
 from pettingllms.cli.eval import chosen_ks
@@ -45,7 +45,7 @@ sys.exit(3)
 @pytest.fixture
 def trained(tmp_path, tiny_model):
     folder = make_run(tmp_path / "run", tiny_model)
-    save(folder / "checkpoints", 2, SCRIPTED)
+    save_scripted(folder, 2)
     return folder
 
 
@@ -158,7 +158,7 @@ def test_bad_input_is_refused_before_anything_is_played(
 
 def test_other_tasks_are_not_compared(trained, tiny_model, evaluate, tmp_path, capsys):
     other = make_run(tmp_path / "other", tiny_model, "training.seed=1")
-    save(other / "checkpoints", 2, SCRIPTED)
+    save_scripted(other, 2)
     assert evaluate(trained, "--compare", other) == 2
     assert "different test tasks" in capsys.readouterr().err
 
@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint_ends_with_3(trained, evaluate, capsys):
     folder = trained / "checkpoints" / "step_000002"
     (folder / "policies" / "0" / "adapter_model.safetensors").write_bytes(b"x")
     assert evaluate(folder) == 3
-    assert "is not what was written" in capsys.readouterr().err
+    assert "adapter_model.safetensors has 1 bytes" in capsys.readouterr().err
     assert evaluate(trained) == 2
     assert "holds no whole checkpoint" in capsys.readouterr().err
 

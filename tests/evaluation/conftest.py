@@ -1,5 +1,5 @@
 import pytest
-from evaluated_run import SCRIPTED, make_run, save
+from evaluated_run import make_run, save_scripted
 from tiny_model_fixture import tiny_model
 
 __all__ = ["tiny_model"]
@@ -10,5 +10,5 @@ def run_folder(tmp_path, tiny_model):
     """A run of the scripted experiment with checkpoints of its steps 1 and 2."""
     folder = make_run(tmp_path / "run", tiny_model)
     for step in (1, 2):
-        save(folder / "checkpoints", step, SCRIPTED)
+        save_scripted(folder, step)
     return folder

@@ -39,7 +39,7 @@ def trained(base, tmp_path_factory):
     """A run whose checkpoint has a random adapter of each policy."""
     run = make_run(tmp_path_factory.mktemp("runs") / "run", base)
     save(
-        run / "checkpoints",
+        run,
         3,
         {
             name: lambda folder, seed=seed: make_adapter(base, folder, seed=seed, size=0.3)
@@ -134,7 +134,7 @@ def test_a_policy_of_all_weights_is_its_own_folder(base, prompts, tmp_path):
         model.save_pretrained(folder)
 
     run = make_run(tmp_path / "run", base)
-    weights = save(run / "checkpoints", 1, dict.fromkeys(POLICIES, whole)) / "policies" / "0"
+    weights = save(run, 1, dict.fromkeys(POLICIES, whole)) / "policies" / "0"
     assert start_export(Asked(run, tmp_path / "out", merged=False, policies=("tool policy",))) == 0
     out = tmp_path / "out" / "tool_policy"
     saved, written = load_file(weights / "model.safetensors"), load_file(out / "model.safetensors")
@@ -224,7 +224,7 @@ def test_an_adapter_of_another_model_leaves_nothing_behind(base, trained, tmp_pa
             file,
         )
 
-    save(run / "checkpoints", 1, dict.fromkeys(POLICIES, foreign))
+    save(run, 1, dict.fromkeys(POLICIES, foreign))
     assert start_export(Asked(run, tmp_path / "out", merged=True)) == 3
     assert "error: the adapter in" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()

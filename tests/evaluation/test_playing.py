@@ -13,14 +13,6 @@ from pettingllms.evaluation.summary import read_samples, summarise
 from pettingllms.training import evaluate
 
 
-@pytest.fixture(autouse=True)
-def original_signal_handlers():
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
 def play_of(folder, **changes):
     values = {"split": "test", "samples": 4, "tasks": None, "seed": 5, "step": 0, "policies": {}} | changes
     play = Play(**values)
@@ -28,10 +20,29 @@ def play_of(folder, **changes):
     return play
 
 
+def run_main(folder):
+    """The process without a process: its signal handlers are taken back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return evaluate.main(folder)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def played(folder, **changes):
     play = play_of(folder, **changes)
-    assert evaluate.main(folder) == 0, (folder / "events.jsonl").read_text()
+    assert run_main(folder) == 0, (folder / "events.jsonl").read_text()
     return read_samples(folder / play.samples_file)
+
+
+@pytest.fixture(scope="module")
+def four_of_each(tmp_path_factory, tiny_model):
+    """A folder in which each of 20 tasks was played 4 times."""
+    words = ("training.rollout_mode=tree", "env.options.test_size=20")
+    folder = make_run(tmp_path_factory.mktemp("played") / "side", tiny_model, *words)
+    played(folder)
+    return folder
 
 
 def test_play_file_reads_back_as_it_was_written(tmp_path):
@@ -39,29 +50,27 @@ def test_play_file_reads_back_as_it_was_written(tmp_path):
     assert Play.read(tmp_path) == play
 
 
-def test_every_task_is_played_as_often_as_asked_by_plain_sampling(tmp_path, tiny_model):
-    folder = make_run(tmp_path / "side", tiny_model, "training.rollout_mode=tree", "env.options.test_size=3")
-    episodes = played(folder)
-    assert len(episodes) == 12
-    assert len({episode["place"] for episode in episodes}) == 12
-    assert sorted({sum(one["task"] == other["task"] for other in episodes) for one in episodes}) == [4]
+def test_every_task_is_played_as_often_as_asked_by_plain_sampling(four_of_each):
+    episodes = read_samples(four_of_each / "samples" / "test-000000.jsonl")
+    assert len(episodes) == len({episode["place"] for episode in episodes}) == 80
+    assert {sum(one["task"] == other["task"] for other in episodes) for one in episodes} == {4}
     # Nothing branches: one candidate a turn, whatever training does.
     assert {len(turn["samples"]) for episode in episodes for turn in episode["turns"]} == {1}
     seeds = [sample["seed"] for one in episodes for turn in one["turns"] for sample in turn["samples"]]
-    assert len(set(seeds)) == 24
-    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert len(set(seeds)) == 160
+    events = [json.loads(line) for line in (four_of_each / "events.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events[:2]] == ["started", "status"]
     assert events[-1]["event"] == "finished"
 
 
-def test_first_plays_do_not_depend_on_how_many_there_are(tmp_path, tiny_model):
-    folder = make_run(tmp_path / "side", tiny_model)
-    many = {one["place"]: one for one in played(folder)}
-    few = played(folder, samples=2, tasks=2)
-    assert len(few) == 4
+def test_first_plays_do_not_depend_on_how_many_there_are(tmp_path, four_of_each):
+    many = {one["place"]: one for one in read_samples(four_of_each / "samples" / "test-000000.jsonl")}
+    folder = tmp_path / "few"
+    folder.mkdir()
+    (folder / "trial.toml").write_text((four_of_each / "trial.toml").read_text())
+    few = played(folder, samples=2, tasks=3)
+    assert len(few) == 6
     assert all(one == many[one["place"]] for one in few)
-    other = played(folder, seed=6)
-    assert [one["turns"] for one in other] != [many[one["place"]]["turns"] for one in other]
 
 
 def test_a_saved_policy_answers_with_its_version(tmp_path, tiny_model, run_folder):
@@ -81,19 +90,18 @@ def test_a_saved_policy_answers_with_its_version(tmp_path, tiny_model, run_folde
 def test_weights_that_are_not_there_end_with_an_error_event(tmp_path, tiny_model):
     folder = make_run(tmp_path / "side", tiny_model)
     play_of(folder, policies={"tool policy": (1, tmp_path / "nowhere")})
-    assert evaluate.main(folder) == 3
-    (error,) = [one for one in map(json.loads, (folder / "events.jsonl").open()) if one["event"] == "error"]
-    assert "nowhere" in error["text"]
+    assert run_main(folder) == 3
+    last = json.loads((folder / "events.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == "error" and "nowhere" in last["text"]
 
 
-def test_figures_are_those_of_the_saved_samples(tmp_path, tiny_model):
+def test_figures_are_those_of_the_saved_samples(four_of_each):
     """Everything that `eval` prints of one side, recomputed from the file in the plainest way."""
-    folder = make_run(tmp_path / "side", tiny_model, "env.options.test_size=20")
-    episodes = played(folder)
+    episodes = read_samples(four_of_each / "samples" / "test-000000.jsonl")
     found = figures(summarise(episodes), (1, 2, 4))
 
     tasks = {}
-    for line in (folder / "samples" / "test-000000.jsonl").read_text().splitlines():
+    for line in (four_of_each / "samples" / "test-000000.jsonl").read_text().splitlines():
         episode = json.loads(line)
         tasks.setdefault(episode["task"], []).append((episode["place"], episode["success"]))
     rows = [[won for _, won in sorted(row)] for row in tasks.values()]

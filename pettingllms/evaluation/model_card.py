@@ -95,25 +95,29 @@ def model_card(source: Source, policies: Sequence[Exported]) -> str:
 
 
 def _provenance(source: Source) -> dict[str, Any]:
-    config = source.config
-    training, env = config.training, config.env
+    training, env = source.config.training, source.config.env
     assert source.checkpoint is not None
     manifest = _read_json(source.run / "manifest.json") if source.run else {}
     packages, git = manifest.get("packages") or {}, manifest.get("git") or {}
     versions = [f"{name} {packages[name]}" for name in VERSIONS if name in packages]
     rows = {
-        "experiment": training.experiment_name,
+        "experiment": _as_written(source, "training", "experiment_name", training.experiment_name),
         "run": source.run and f"{source.run.absolute().parent.name}/{source.run.absolute().name}",
         "started": manifest.get("started"),
         "step": f"{source.checkpoint.step} of {training.total_training_steps}",
-        "environment": env.name,
-        "training tasks": env.dataset,
-        "validation tasks": env.benchmark,
-        "seed": training.seed,
+        "environment": _as_written(source, "env", "name", env.name),
+        "training tasks": _as_written(source, "env", "dataset", env.dataset),
+        "validation tasks": _as_written(source, "env", "benchmark", env.benchmark),
+        "seed": _as_written(source, "training", "seed", training.seed),
         "versions": ", ".join(versions),
         "git commit": git.get("commit") and f"{git['commit']}{' and changes' if git.get('dirty') else ''}",
     }
     return {name: value for name, value in rows.items() if value not in (None, "")}
+
+
+def _as_written(source: Source, section: str, key: str, value: Any) -> Any:
+    """`value`, or the reference that stands for it: what environment variables hold is written nowhere."""
+    return source.stored.get(section, {}).get(key, value)
 
 
 def _figures(source: Source) -> list[str]:

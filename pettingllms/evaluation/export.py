@@ -29,7 +29,10 @@ from pettingllms.sweep.packages import missing
 
 WRITER = "pettingllms.training.export"
 """The module that writes weights, with a file of requests as its only argument."""
+STANDARD_ERROR = 2
+"""Where the process writes all that it says: standard output is for the commands."""
 NEEDED = ("torch", "transformers", "peft", "safetensors")
+EXPERIMENT = "experiment.toml"
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -108,7 +111,7 @@ def _exported(
     source: Source, checkpoint: Checkpoint, names: Iterable[str], parent: Path, *, merged: bool
 ) -> list[Exported]:
     """The policies, each with a folder of its own below `parent`."""
-    plans, found, taken = plan_policies(source.config), [], set[str]()
+    plans, found, taken = plan_policies(source.config), [], {"README.md", EXPERIMENT}
     agents = source.config.agent_policy_configs.agent_configs.values()
     for name in names:
         wanted = re.sub(r"[^\w.-]+", "_", name).strip(".") or "policy"
@@ -158,9 +161,8 @@ def _write_weights(
     ]
     file.write_text(json.dumps(requests), encoding="utf-8")
     environment = launch_environment(source.config, os.environ)
-    # Its standard output belongs to the commands that are printed here.
     done = subprocess.run(
-        [sys.executable, "-m", WRITER, str(file)], env=environment, stdout=sys.stderr, check=False
+        [sys.executable, "-m", WRITER, str(file)], env=environment, stdout=STANDARD_ERROR, check=False
     )
     file.unlink()
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
@@ -170,6 +172,6 @@ def _describe(source: Source, policies: list[Exported], final: list[Exported], f
     """Write the cards, and the experiment without secrets, next to the weights."""
     (folder / "README.md").write_text(model_card(source, final), encoding="utf-8")
     experiment = trial_toml(redacted(source.stored, None))
-    (folder / "experiment.toml").write_text(experiment, encoding="utf-8")
+    (folder / EXPERIMENT).write_text(experiment, encoding="utf-8")
     for one, there in zip(policies, final, strict=True):
         (one.folder / "README.md").write_text(model_card(source, [there]), encoding="utf-8")

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from pettingllms.errors import CheckpointError, PettingLLMsError
 from pettingllms.hiding import guard_output
 from pettingllms.models.folders import local_folder
@@ -38,31 +40,39 @@ MODEL = (*TOKENIZER, "config.json", "*.py")
 def main(file: Path) -> int:
     """Write every policy that `file` lists."""
     end_with_parent()
+    error: PettingLLMsError
     try:
         for asked in json.loads(file.read_text(encoding="utf-8")):
-            base = local_folder(asked["base"], lambda text: print(text, file=sys.stderr))
-            weights, out = Path(asked["weights"]), Path(asked["out"])
-            out.mkdir()
-            is_adapter = (weights / ADAPTER_CONFIG).is_file()
-            if is_adapter and not asked["merged"]:
-                write_adapter(weights, base, asked["base"], out)
-            else:
-                start = base if is_adapter else weights
-                write_model(start, weights if is_adapter else None, asked["dtype"], out, SHARD_SIZE)
-                copy_files(base, TOKENIZER, out)
-    except (PettingLLMsError, OSError) as error:
-        known = isinstance(error, PettingLLMsError)
-        advice = error.help if isinstance(error, PettingLLMsError) else "free space, or name another folder"
-        print(f"error: {error}" + (f"\nhelp: {advice}" if advice else ""), file=sys.stderr)
-        return error.exit_code if known else CheckpointError.exit_code  # type: ignore[union-attr]
-    return 0
+            write_policy(asked)
+    except (OSError, SafetensorError) as cause:
+        error = CheckpointError(str(cause), help="free space, name another folder, or check the base model")
+    except PettingLLMsError as known:
+        error = known
+    else:
+        return 0
+    print(f"error: {error}" + (f"\nhelp: {error.help}" if error.help else ""), file=sys.stderr)
+    return error.exit_code
+
+
+def write_policy(asked: Mapping[str, Any]) -> None:
+    """Write one policy into its folder, which must not be there."""
+    base = local_folder(asked["base"], lambda text: print(text, file=sys.stderr))
+    weights, out = Path(asked["weights"]), Path(asked["out"])
+    out.mkdir()
+    # A policy's folder may have settings of generation, too; those under which it was trained are the base's.
+    copy_files(base, TOKENIZER, out)
+    if not (weights / ADAPTER_CONFIG).is_file():
+        write_model(weights, None, asked["dtype"], out, SHARD_SIZE)
+    elif asked["merged"]:
+        write_model(base, weights, asked["dtype"], out, SHARD_SIZE)
+    else:
+        write_adapter(weights, base, asked["base"], out)
 
 
 def write_adapter(weights: Path, base: Path, named: str, out: Path) -> None:
-    """Copy the adapter in `weights` to `out`, with the tokenizer of its base model.
+    """Copy the adapter in `weights` to `out`; it refers to its base by a Hugging Face id, or else a folder.
 
-    `named`: the base as the experiment names it. The adapter refers to it by its Hugging Face id, or else by
-    its folder. Raises RolloutError where the adapter does not fit the base.
+    `named`: the base as the experiment names it. Raises RolloutError where the adapter does not fit the base.
     """
     check_adapter(base, weights, None)
     settings = json.loads((weights / ADAPTER_CONFIG).read_text(encoding="utf-8"))
@@ -70,7 +80,6 @@ def write_adapter(weights: Path, base: Path, named: str, out: Path) -> None:
     settings |= {"base_model_name_or_path": str(base) if is_local else named, "inference_mode": True}
     _write_json(out / ADAPTER_CONFIG, settings)
     shutil.copyfile(weights / ADAPTER_WEIGHTS, out / ADAPTER_WEIGHTS)
-    copy_files(base, TOKENIZER, out)
 
 
 def write_model(start: Path, adapter: Path | None, dtype: str | None, out: Path, shard_size: str) -> None:
@@ -122,9 +131,8 @@ def copy_files(folder: Path, patterns: Iterable[str], out: Path) -> None:
 
 def _once(tensors: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
     """`tensors` without a head that only repeats the embeddings."""
-    embedded = any(name.endswith("embed_tokens.weight") for name in tensors)
-    drops = tied and embedded
-    return {name: one for name, one in tensors.items() if not (drops and name.endswith("lm_head.weight"))}
+    repeats = tied and any(name.endswith("embed_tokens.weight") for name in tensors)
+    return {name: one for name, one in tensors.items() if not (repeats and name.endswith("lm_head.weight"))}
 
 
 def _write_json(file: Path, data: Any) -> None:

@@ -16,7 +16,7 @@ from served_engines import engine_settings
 from pettingllms.evaluation.export import Asked, start_export
 from pettingllms.rollout.engine import generate
 from pettingllms.rollout.merged import MergedWeights
-from pettingllms.training.export import write_model
+from pettingllms.training.export import write_model, write_policy
 from pettingllms.types import Request, TokenSampling
 
 TOKENS = 12
@@ -109,12 +109,19 @@ def test_adapters_answer_as_the_engine_does(trained, prompts, expected, tmp_path
     assert f"'tool policy={tmp_path}/out/tool_policy' reason/policy={tmp_path}/out/reason_policy" in command
 
 
-def test_merged_models_answer_as_the_engine_does(trained, base, prompts, expected, tmp_path, capfd):
+def written(weights, base, out, *, merged):
+    """What the writing process does for one policy, in this process."""
+    write_policy(
+        {"weights": str(weights), "base": str(base), "merged": merged, "dtype": None, "out": str(out)}
+    )
+    return out
+
+
+def test_merged_models_answer_as_the_engine_does(trained, base, prompts, expected, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    assert start_export(Asked(trained, tmp_path / "out", merged=True, policies=("reason/policy",))) == 0
-    folder = tmp_path / "out" / "reason_policy"
-    assert [one.name for one in (tmp_path / "out").iterdir() if one.is_dir()] == ["reason_policy"]
+    weights = trained / "checkpoints" / "step_000003" / "policies" / "1"
+    folder = written(weights, base, tmp_path / "out", merged=True)
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert answers_of(model, prompts) == expected["reason/policy"]
     assert AutoTokenizer.from_pretrained(folder).chat_template
@@ -123,8 +130,6 @@ def test_merged_models_answer_as_the_engine_does(trained, base, prompts, expecte
     assert ("lm_head.weight" in names) is not config["tie_word_embeddings"]
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     assert tied is config["tie_word_embeddings"]
-    (command,) = capfd.readouterr().out.splitlines()
-    assert command.endswith(f"serve {folder} --generation-config vllm --served-model-name reason/policy")
 
 
 def vllm_answers(model, adapters, prompts):
@@ -167,13 +172,12 @@ def test_a_policy_of_all_weights_is_its_own_folder(base, tmp_path):
             model.model.layers[0].mlp.down_proj.weight.mul_(3)
         model.save_pretrained(folder)
 
-    run = make_run(tmp_path / "run", base)
-    weights = save(run, 1, dict.fromkeys(POLICIES, whole)) / "policies" / "0"
-    assert start_export(Asked(run, tmp_path / "out", merged=False, policies=("tool policy",))) == 0
-    out = tmp_path / "out" / "tool_policy"
-    saved, written = load_file(weights / "model.safetensors"), load_file(out / "model.safetensors")
-    assert saved.keys() == written.keys()
-    assert all(torch.equal(saved[name], written[name]) for name in saved)
+    weights = tmp_path / "weights"
+    whole(weights)
+    out = written(weights, base, tmp_path / "out", merged=False)
+    saved, copied = load_file(weights / "model.safetensors"), load_file(out / "model.safetensors")
+    assert saved.keys() == copied.keys()
+    assert all(torch.equal(saved[name], copied[name]) for name in saved)
     for name, owner in (("config.json", weights), ("generation_config.json", base), ("tokenizer.json", base)):
         assert (out / name).read_bytes() == (owner / name).read_bytes()
     state = AutoModelForCausalLM.from_pretrained(out).state_dict()
@@ -235,7 +239,8 @@ def test_a_head_that_repeats_the_embeddings_is_written_once(base, tmp_path):
     assert ("lm_head.weight" in load_file(tmp_path / "out" / "model.safetensors")) is not tied
 
 
-def test_an_adapter_of_another_model_leaves_nothing_behind(base, tmp_path, capfd):
+def test_an_adapter_of_another_model_leaves_nothing_behind(tmp_path, capfd):
+    base = build_model(tmp_path / "base", tied=True)
     run = make_run(tmp_path / "run", base)
 
     def foreign(folder):

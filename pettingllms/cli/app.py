@@ -29,6 +29,8 @@ VERBS = {
     "import": "pettingllms.cli.import_:import_",
     "train": "pettingllms.cli.train:train",
     "sweep": "pettingllms.cli.sweep:app",
+    "eval": "pettingllms.cli.eval:evaluate",
+    "export": "pettingllms.cli.export:export",
     "doctor": "pettingllms.cli.doctor:doctor",
 }
 SUMMARIES = {
@@ -45,10 +47,12 @@ SUMMARIES = {
     "import": "Make one TOML of a launch script, a Hydra command line or a sweep file.",
     "train": "Run one trial, each swept value at its default.",
     "sweep": "Run a study over the swept values.",
+    "eval": "Measure a run, a checkpoint or an experiment on held-out tasks, and compare.",
+    "export": "Write adapters or merged weights that other programs load.",
     "doctor": "Show what is installed and what a trial could use here.",
 }
 NOT_AVAILABLE = (
-    "plan", "eval", "export", "runs", "report", "view",
+    "plan", "runs", "report", "view",
 )  # fmt: skip
 
 

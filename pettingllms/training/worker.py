@@ -21,6 +21,7 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import PolicyPlan, cpu_threads, engine_groups, first_set, plan_policies
 from pettingllms.config.trial_file import read_trial
 from pettingllms.envs import ENVS
+from pettingllms.envs.splits import SPLITS, tasks_of
 from pettingllms.errors import Interrupted, LostRankError, PettingLLMsError, RefusedError
 from pettingllms.hiding import guard_output
 from pettingllms.loggers import build_loggers
@@ -42,7 +43,6 @@ from pettingllms.training.events import EventStream
 from pettingllms.training.prompt_worker import build_search
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
-from pettingllms.types import Split, Task
 
 if TYPE_CHECKING:
     from pettingllms.models.tokenizer import ChatTokenizer
@@ -147,16 +147,6 @@ def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def split_tasks(config: ExperimentConfig) -> dict[Split, Sequence[Task]]:
-    """The tasks of every split; validation comes from `env.benchmark` where that is set."""
-    env = ENVS.load(config.env.name)
-    options = env.Options(**config.env.options)
-    benchmark = first_set(config.env.benchmark, config.env.dataset)
-    sources: dict[Split, str] = {"train": config.env.dataset, "val": benchmark, "test": config.env.dataset}
-    seed = config.training.seed
-    return {split: env.tasks(source, split, options, seed) for split, source in sources.items()}
-
-
 def _build_loop(
     config: ExperimentConfig,
     plans: dict[str, PolicyPlan],
@@ -200,7 +190,7 @@ def _build_loop(
         torch.utils.deterministic.fill_uninitialized_memory = False
     env = ENVS.load(config.env.name)
     options = env.Options(**config.env.options)
-    tasks = split_tasks(config)
+    tasks = {split: tasks_of(config, split) for split in SPLITS}
     team = build_team(
         config.agent_policy_configs,
         config.multi_agent_interaction,

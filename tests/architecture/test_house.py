@@ -29,9 +29,13 @@ MAY_IMPORT = {
     "models": set(),
     "rollout": {"config", "envs", "agents", "models"},
     "runs": set(),
-    "training": {"config", "envs", "rollout", "advantages", "losses", "loggers", "models", "runs"},
+    "training": {
+        *("config", "envs", "evaluation", "rollout", "advantages", "losses", "loggers", "models", "runs"),
+    },
     "sweep": {"lint", "space", "config", "documents", "loggers", "models", "runs"},
+    "evaluation": {"lint", "config", "compose", "envs", "models", "runs", "sweep"},
     "cli": {
+        "evaluation",
         "lint",
         "space",
         "config",
@@ -83,7 +87,7 @@ LIGHT = [
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
     *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
     *("envs", "envs.math", "agents.math", "advantages.grpo", "loggers", "training.events"),
-    *("sweep.engine_keeper", "rollout.engine_host"),
+    *("sweep.engine_keeper", "rollout.engine_host", "cli.eval", "cli.export", "evaluation.evaluate"),
     *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),
 ]
 

@@ -1,0 +1,136 @@
+"""What `pettingllms eval` starts: plays held-out tasks with saved policies, without any trainer.
+
+Usage: `python -m pettingllms.training.evaluate FOLDER`, where the folder holds `trial.toml`, the experiment
+as it is played, and `play.json`. It writes `samples/` and `events.jsonl` there, as a training run does.
+Exit status: 0 done, 130 or 143 stopped, otherwise failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import closing
+from pathlib import Path
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.config.homes import PolicyPlan, cpu_threads, plan_policies
+from pettingllms.config.trial_file import read_trial
+from pettingllms.envs import ENVS
+from pettingllms.envs.splits import tasks_of
+from pettingllms.errors import Interrupted, PettingLLMsError
+from pettingllms.evaluation.play_file import Play
+from pettingllms.hiding import guard_output
+from pettingllms.models.folders import local_folder
+from pettingllms.process import end_with_parent
+from pettingllms.rollout.engine import Engine, EngineSettings
+from pettingllms.rollout.engine_process import EngineProcess
+from pettingllms.rollout.engine_settings import engine_settings
+from pettingllms.rollout.play import Rollout, RolloutSettings
+from pettingllms.rollout.seeds import derive
+from pettingllms.rollout.team import build_team
+from pettingllms.training.events import EventStream
+from pettingllms.training.records import write_samples
+from pettingllms.training.stopping import StopFlag
+from pettingllms.training.worker import FAILED, WAITING_THREADS
+
+
+def main(folder: Path) -> int:
+    """Play what `folder` asks for; every failure becomes an `error` event and an exit status."""
+    end_with_parent()
+    stop = StopFlag()
+    events = EventStream(folder / "events.jsonl")
+    try:
+        play(folder, events, stop)
+    except Interrupted as stopped:
+        events.write("interrupted")
+        return stopped.exit_code
+    except PettingLLMsError as error:
+        if error.__cause__ is not None:
+            traceback.print_exc()
+        text = f"{error}; {error.help}" if error.help else str(error)
+        events.write("error", text=text, exit_code=error.exit_code)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exc()
+        events.write("error", text=f"{type(error).__name__}: {error}", exit_code=FAILED)
+        return FAILED
+    events.write("finished")
+    return 0
+
+
+def play(folder: Path, events: EventStream, stop: StopFlag) -> None:
+    """Start the engine, give it the policies, play every task as often as asked, and write the episodes."""
+    asked, config = Play.read(folder), read_trial(folder / "trial.toml")
+    events.write("started", pid=os.getpid(), total_steps=0)
+    plans = plan_policies(config)
+    model = local_folder(next(iter(plans.values())).path, events.status)
+    settings = engine_settings(config, plans, model)
+    events.status("starting the engine and loading the model")
+    with closing(EngineProcess(settings, folder / "engine.log", stop.check)) as engine:
+        # Heavy imports come while the engine's process loads its own.
+        rollout = _rollout(config, plans, engine, settings)
+        engine.wait_ready()
+        for policy, (version, weights) in _weights(plans, asked).items():
+            engine.load_policy(policy, version, weights)
+
+        def on_progress(done: int, total: int) -> None:
+            events.write("phase", step=asked.step, phase=asked.split, done=done, total=total)
+            stop.check()
+
+        episodes = rollout.play(
+            asked.places(tasks_of(config, asked.split)),
+            RolloutSettings(
+                mode="independent",
+                candidates=1,
+                reward_alpha=config.training.reward_alpha,
+                greedy=config.training.if_greedy,
+                resolve=config.env.resolve,
+                together=config.env.batched_init,
+                evaluation=True,
+                seed=derive(asked.seed, "evaluate", asked.split),
+            ),
+            on_progress,
+        )
+    write_samples(folder / "samples", asked.split, asked.step, episodes, [])
+
+
+def _rollout(
+    config: ExperimentConfig, plans: dict[str, PolicyPlan], engine: Engine, settings: EngineSettings
+) -> Rollout:
+    from pettingllms.models.tokenizer import ChatTokenizer
+
+    env = ENVS.load(config.env.name)
+    options = env.Options(**config.env.options)
+    team = build_team(
+        config.agent_policy_configs,
+        config.multi_agent_interaction,
+        plans,
+        config.env.max_turns,
+        config.env.turn_unit,
+    )
+    phases, threads = plans[team.order[0].policy].phases, cpu_threads(config)
+    return Rollout(
+        team,
+        engine,
+        ChatTokenizer(settings.model_folder, settings.trust_remote_code),
+        lambda task: env(task, options),
+        threads if phases else max(threads, WAITING_THREADS),
+        phases=phases,
+        merged=settings.serving == "merged",
+    )
+
+
+def _weights(plans: dict[str, PolicyPlan], asked: Play) -> dict[str, tuple[int, Path]]:
+    """What the engine is given: saved policies, and the adapters that policies start from."""
+    starts = {
+        name: (0, Path(plan.adapter_path).expanduser().absolute())
+        for name, plan in plans.items()
+        if plan.adapter_path is not None
+    }
+    return starts | asked.policies
+
+
+if __name__ == "__main__":
+    guard_output()
+    sys.exit(main(Path(sys.argv[1])))

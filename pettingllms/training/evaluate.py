@@ -10,29 +10,23 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 
-from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import PolicyPlan, cpu_threads, plan_policies
+from pettingllms.config.homes import PolicyPlan
 from pettingllms.config.trial_file import read_trial
-from pettingllms.envs import ENVS
 from pettingllms.envs.splits import tasks_of
 from pettingllms.errors import Interrupted, PettingLLMsError
 from pettingllms.evaluation.play_file import Play
 from pettingllms.hiding import guard_output
-from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
-from pettingllms.rollout.engine import Engine, EngineSettings
-from pettingllms.rollout.engine_process import EngineProcess
-from pettingllms.rollout.engine_settings import engine_settings
-from pettingllms.rollout.play import Rollout, RolloutSettings
+from pettingllms.rollout.play import RolloutSettings
 from pettingllms.rollout.seeds import derive
-from pettingllms.rollout.team import build_team
+from pettingllms.training.assembly import assembled
 from pettingllms.training.events import EventStream
 from pettingllms.training.records import write_samples
 from pettingllms.training.stopping import StopFlag
-from pettingllms.training.worker import FAILED, WAITING_THREADS
+from pettingllms.training.worker import FAILED
 
 
 def main(folder: Path) -> int:
@@ -60,19 +54,15 @@ def main(folder: Path) -> int:
 
 
 def play(folder: Path, events: EventStream, stop: StopFlag) -> None:
-    """Start the engine, give it the policies, play every task as often as asked, and write the episodes."""
+    """Start the engines, give them the policies, play every task as often as asked, write the episodes."""
     asked, config = Play.read(folder), read_trial(folder / "trial.toml")
     events.write("started", pid=os.getpid(), total_steps=0)
-    plans = plan_policies(config)
-    model = local_folder(next(iter(plans.values())).path, events.status)
-    settings = engine_settings(config, plans, model)
-    events.status("starting the engine and loading the model")
-    with closing(EngineProcess(settings, folder / "engine.log", stop.check)) as engine:
-        # Heavy imports come while the engine's process loads its own.
-        rollout = _rollout(config, plans, engine, settings)
-        engine.wait_ready()
-        for policy, (version, weights) in _weights(plans, asked).items():
-            engine.load_policy(policy, version, weights)
+    with ExitStack() as opened:
+        assembly = assembled(config, folder, events, stop.check, opened)
+        engines = assembly.ready()
+        rollout = assembly.rollout(engines)
+        for policy, (version, weights) in _weights(assembly.plans, asked).items():
+            engines.load_policy(policy, version, weights)
 
         def on_progress(done: int, total: int) -> None:
             events.write("phase", step=asked.step, phase=asked.split, done=done, total=total)
@@ -93,32 +83,6 @@ def play(folder: Path, events: EventStream, stop: StopFlag) -> None:
             on_progress,
         )
     write_samples(folder / "samples", asked.split, asked.step, episodes, [])
-
-
-def _rollout(
-    config: ExperimentConfig, plans: dict[str, PolicyPlan], engine: Engine, settings: EngineSettings
-) -> Rollout:
-    from pettingllms.models.tokenizer import ChatTokenizer
-
-    env = ENVS.load(config.env.name)
-    options = env.Options(**config.env.options)
-    team = build_team(
-        config.agent_policy_configs,
-        config.multi_agent_interaction,
-        plans,
-        config.env.max_turns,
-        config.env.turn_unit,
-    )
-    phases, threads = plans[team.order[0].policy].phases, cpu_threads(config)
-    return Rollout(
-        team,
-        engine,
-        ChatTokenizer(settings.model_folder, settings.trust_remote_code),
-        lambda task: env(task, options),
-        threads if phases else max(threads, WAITING_THREADS),
-        phases=phases,
-        merged=settings.serving == "merged",
-    )
 
 
 def _weights(plans: dict[str, PolicyPlan], asked: Play) -> dict[str, tuple[int, Path]]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from engine_models import make_adapter
@@ -20,7 +21,7 @@ def evaluate(folder, *words):
 
 
 def texts(result, side):
-    with open(result[side]["samples_file"]) as file:
+    with Path(result[side]["samples_file"]).open() as file:
         episodes = [json.loads(line) for line in file]
     return {
         turn["agent"]: [sample["text"] for sample in turn["samples"]]

@@ -3,6 +3,7 @@
 import json
 import re
 
+import torch
 from stub_rollout import Characters, StubEngine, text_of
 
 from pettingllms.config.agents import AgentPolicyConfigs
@@ -12,14 +13,17 @@ from pettingllms.envs.math import MathEnv, MathOptions
 from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.team import Member, Team
+from pettingllms.runs.checkpoints import newest_whole
 from pettingllms.training.events import EventStream
-from pettingllms.training.prompt_checkpoint import newest_checkpoint
-from pettingllms.training.prompt_memory import Memory
-from pettingllms.training.prompt_search import PromptSearch
-from pettingllms.training.prompt_texts import PromptTexts
-from pettingllms.training.prompt_trials import PromptTrials
+from pettingllms.training.policies import Policies
+from pettingllms.training.prompts.memory import Memory
+from pettingllms.training.prompts.reflection import Reflection
+from pettingllms.training.prompts.search import PromptSearch
+from pettingllms.training.prompts.texts import PromptTexts
+from pettingllms.training.prompts.trials import PromptTrials
 from pettingllms.training.ranks import Ranks
-from pettingllms.training.reflection import Reflection
+from pettingllms.training.saving import CheckpointSaver
+from pettingllms.training.state import RandomNumbers
 from pettingllms.types import TokenSampling
 
 OPTIONS = MathOptions(digits=1, validation_size=12, test_size=6, train_size=24)
@@ -108,7 +112,7 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
     rollout = Rollout(
         make_team(agents),
         engine or StubEngine(says),
-        Characters(),
+        {"p": Characters()},
         lambda task: MathEnv(task, OPTIONS),
         workers=2,
         phases=True,
@@ -116,7 +120,8 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
     )
     memory = Memory()
     limits = {agent.name: limit for agent in agents.agent_configs.values()}
-    texts = PromptTexts(agents, training.prompt.components, Characters(), limits)
+    tokenizers = dict.fromkeys(limits, Characters())
+    texts = PromptTexts(agents, training.prompt.components, tokenizers, limits)
     trials = PromptTrials(
         texts,
         make_team,
@@ -138,6 +143,8 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         lambda split, done, total: check(),
         events.warning,
     )
+    nothing = Policies((), {}, torch.device("cpu"), trust_remote_code=False, seed=0)
+    (folder / "trial.toml").write_text("format = 1\n")
     return PromptSearch(
         training=training,
         tasks=TASKS,
@@ -145,8 +152,10 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         trials=trials,
         reflection=Reflection(reflector, texts, memory, 0, lead, events.warning),
         memory=memory,
-        begin=newest_checkpoint(folder / "checkpoints"),
-        trial="format = 1",
+        random=RandomNumbers(0),
+        policies=nothing,
+        saver=CheckpointSaver(training, nothing, folder, events),
+        begin=newest_whole(folder / "checkpoints", events.warning),
         ranks=ranks,
         loggers=Fanout({"records": Records(folder)}, events.warning),
         events=events,

@@ -16,7 +16,7 @@ from pettingllms.config.model import ConfigModel
 from pettingllms.config.prompt_search import PromptSearchConfig
 from pettingllms.errors import Interrupted, ReflectionError, RefusedError
 from pettingllms.lint.engine import check_experiment
-from pettingllms.training.reflectors import reflector_of
+from pettingllms.training.prompts.reflectors import reflector_of
 
 GOOD = max(range(19), key=lambda number: share("val", number) * share("train", number))
 

@@ -9,7 +9,7 @@ from reflecting_server import ReflectingServer, completion
 
 from pettingllms.errors import Interrupted, ReflectionError
 from pettingllms.training import reflection_endpoint
-from pettingllms.training.reflection_endpoint import EndpointReflector
+from pettingllms.training.prompts.reflection_endpoint import EndpointReflector
 
 
 @pytest.fixture(autouse=True)

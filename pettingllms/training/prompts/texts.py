@@ -30,12 +30,12 @@ def component(name: str) -> tuple[str, str]:
 class PromptTexts:
     """The texts of the trained agents of a team.
 
-    `limits`: the longest prompt of each agent, in tokens.
+    `tokenizers`, `limits`: that of each agent, and its longest prompt in tokens.
     """
 
     agents: AgentPolicyConfigs
     components: Sequence[Component]
-    tokenizer: Tokenizer
+    tokenizers: Mapping[str, Tokenizer]
     limits: Mapping[str, int]
 
     def start(self) -> Candidate:
@@ -73,7 +73,7 @@ class PromptTexts:
 
     def without_task(self, agent: AgentConfig) -> list[int]:
         """The token ids of the agent's prompt with no task in it."""
-        return self.tokenizer.chat([*build_agent(agent).opening(), Message("user", "")])
+        return self.tokenizers[agent.name].chat([*build_agent(agent).opening(), Message("user", "")])
 
 
 def _with_texts(agent: AgentConfig, candidate: Mapping[str, str]) -> AgentConfig:

@@ -11,29 +11,34 @@ from pettingllms.config.training import TrainingConfig
 from pettingllms.errors import Interrupted, RefusedError
 from pettingllms.loggers.base import Fanout
 from pettingllms.rollout.seeds import derive
-from pettingllms.training.checkpoint import checkpoint_root
+from pettingllms.training.checkpoint import Checkpoint, load_checkpoint
 from pettingllms.training.events import EventStream
-from pettingllms.training.prompt_checkpoint import load_search, save_search
-from pettingllms.training.prompt_gepa import Pool, search
-from pettingllms.training.prompt_memory import Memory
-from pettingllms.training.prompt_pool import write_pool
-from pettingllms.training.prompt_texts import Candidate
-from pettingllms.training.prompt_trials import PromptTrials, Trial
+from pettingllms.training.policies import Policies
+from pettingllms.training.prompts.memory import Memory
+from pettingllms.training.prompts.pool import write_pool
+from pettingllms.training.prompts.reflection import Reflection
+from pettingllms.training.prompts.steps import Pool, search
+from pettingllms.training.prompts.texts import Candidate
+from pettingllms.training.prompts.trials import PromptTrials, Trial
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.records import write_samples
-from pettingllms.training.reflection import Reflection
+from pettingllms.training.saving import CheckpointSaver
+from pettingllms.training.state import RANDOM, Part, RandomNumbers, RunState
 from pettingllms.types import Split, Task
+
+PART = "prompt search"
+"""The name of the search among the parts of a checkpoint."""
 
 
 @dataclass(slots=True)
 class PromptSearch:
     """One run of a trial with `specialization = "prompt"`, on one of its ranks.
 
-    A step is a step of `prompt_gepa`: `training.prompt.proposals` reflections and what comes of them. It
+    A step is one of `prompts.steps`: `training.prompt.proposals` reflections and what comes of them. It
     ends when `total_training_steps` are done, `max_episodes` were played, or a candidate solves all of
     validation. `tasks`: of every split; those of training are reflected on, those of validation decide, those
-    of test are played with the first candidate and with the winner. `begin`: the checkpoint to go on from.
-    `trial`: the experiment as TOML, for checkpoints.
+    of test are played with the first candidate and with the winner. `policies`: none, as nothing is trained.
+    `begin`: the checkpoint to go on from, as the leading process knows it.
     """
 
     training: TrainingConfig
@@ -42,17 +47,21 @@ class PromptSearch:
     trials: PromptTrials
     reflection: Reflection
     memory: Memory
+    random: RandomNumbers
+    policies: Policies
+    saver: CheckpointSaver
     begin: Path | None
-    trial: str
     ranks: Ranks
     loggers: Fanout
     events: EventStream
     folder: Path
     check: Callable[[], None]
     _begin: float = field(default=0.0, init=False)
+    _now: RunState | None = field(default=None, init=False)
+    """The search after its newest whole step."""
     _saved: int | None = field(default=None, init=False)
     _validation: dict[str, float] = field(default_factory=dict, init=False)
-    """That of the best candidate after the last whole step."""
+    """That of the best candidate after the newest whole step."""
 
     def run(self) -> None:
         """Search, or go on from a checkpoint; a stop request leaves one of the last whole step."""
@@ -61,9 +70,10 @@ class PromptSearch:
                 "a search for prompts needs validation tasks: they decide which prompts are better",
                 help="set env.benchmark, or give the validation split a size in env.options",
             )
-        if self.begin is not None:
-            load_search(self.begin, self.memory)
-            self._saved = self.memory.step
+        parts: dict[str, Part] = {RANDOM: self.random, PART: self.memory}
+        begin, *_ = self.ranks.together(lambda: self.begin)
+        if begin is not None:
+            self._saved = load_checkpoint(begin, self.policies, parts, self.ranks.rank)
         settings = self.training.prompt
         self._begin = time.perf_counter()
         try:
@@ -77,10 +87,14 @@ class PromptSearch:
                 seed=derive(self.training.seed, "prompt search"),
                 on_step=self._step_ends,
             )
+            self.saver.wait()
         except Interrupted:
-            if self.memory.step >= 0 and self._saved != self.memory.step:
-                self._save()
+            if self._now is not None and self._saved != self._now.step:
+                self._save(self._now)
+            self.saver.wait()
             raise
+        finally:
+            self.saver.close()
 
     def _step_ends(self, pool: Pool) -> bool:
         """Log, and save what the search needs to go on; returns whether it is done."""
@@ -97,7 +111,9 @@ class PromptSearch:
             self.memory.settle(pool.step)
             if self.ranks.leads:
                 write_pool(pool, self.folder, done=done)
-            self._save()
+            parts = {RANDOM: self.random.state(), PART: self.memory.state()}
+            self._now = RunState(pool.step, self.policies.snapshot(), parts)
+            self._save(self._now)
         self.trials.step = pool.step + 1
         self._begin = time.perf_counter()
         # All processes of the run stop at the same point.
@@ -124,12 +140,10 @@ class PromptSearch:
     def _held_out(self, split: Split, candidate: Candidate) -> dict[str, float]:
         return self.trials.outcomes([Trial(candidate, self.tasks[split])])[0].metrics
 
-    def _save(self) -> None:
-        if not self.ranks.leads:
-            return
-        self.events.write("phase", step=self.memory.step, phase="checkpoint", done=0, total=1)
-        root = checkpoint_root(self.folder, self.training.model_checkpoints_dir)
-        keep = self.training.keep_checkpoints
-        saved = save_search(self.memory, self._validation, self.trial, root, keep)
-        self._saved = self.memory.step
-        self.events.write("checkpoint", path=str(saved))
+    def _save(self, state: RunState) -> None:
+        random = self.ranks.together(lambda: state.parts[RANDOM])
+        self._saved = state.step
+        if self.ranks.leads:
+            self.events.write("phase", step=state.step, phase="checkpoint", done=0, total=1)
+            metrics = {name: value for name, value in self._validation.items() if name.startswith("val/")}
+            self.saver.save(Checkpoint(state, random, metrics))

@@ -11,19 +11,19 @@ from pettingllms.errors import RefusedError
 from pettingllms.hiding import hide
 from pettingllms.rollout.engine import Engine
 from pettingllms.rollout.prompts import Tokenizer
-from pettingllms.training.reflection import PolicyReflector, Reflector
-from pettingllms.training.reflection_endpoint import EndpointReflector
+from pettingllms.training.prompts.reflection import PolicyReflector, Reflector
+from pettingllms.training.prompts.reflection_endpoint import EndpointReflector
 from pettingllms.types import TokenSampling
 
 
 def reflector_of(
     config: ExperimentConfig,
     plans: Mapping[str, PolicyPlan],
-    tokenizer: Tokenizer,
+    tokenizers: Mapping[str, Tokenizer],
     engine: Engine,
     check: Callable[[], None],
 ) -> Reflector:
-    """The reflecting model that the experiment names.
+    """The reflecting model that the experiment names; `tokenizers`: by policy.
 
     Raises RefusedError where a key is not set, or the engine has no room for its prompts.
     """
@@ -51,7 +51,7 @@ def reflector_of(
             f"{asked.reflection_response_length} tokens",
             help="raise it, or lower training.prompt.reflection_response_length",
         )
-    return PolicyReflector(engine, tokenizer, policy, sampling, limit)
+    return PolicyReflector(engine, tokenizers[policy], policy, sampling, limit)
 
 
 def _key(variable: str | None) -> str | None:

@@ -10,9 +10,9 @@ from pettingllms.errors import ReflectionError
 from pettingllms.rollout.engine import Engine, generate
 from pettingllms.rollout.prompts import Tokenizer, fit_prompt
 from pettingllms.rollout.seeds import derive
-from pettingllms.training.prompt_memory import Memory
-from pettingllms.training.prompt_texts import Candidate, PromptTexts, component
-from pettingllms.training.reflection_prompts import TEMPLATES
+from pettingllms.training.prompts.memory import Memory
+from pettingllms.training.prompts.reflection_prompts import TEMPLATES
+from pettingllms.training.prompts.texts import Candidate, PromptTexts, component
 from pettingllms.types import FinishReason, Message, Request, TokenSampling
 
 Records = Sequence[Mapping[str, Any]]

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pettingllms.training.prompt_gepa import Pool
-from pettingllms.training.prompt_texts import Candidate, component
+from pettingllms.training.prompts.steps import Pool
+from pettingllms.training.prompts.texts import Candidate, component
 
 PROMPTS = "prompts.json"
 """Its name in a run folder."""

@@ -12,9 +12,9 @@ from pettingllms.rollout.play import Rollout, RolloutSettings
 from pettingllms.rollout.seeds import derive
 from pettingllms.rollout.team import Team
 from pettingllms.training.batch import refuse_without_rewards
-from pettingllms.training.prompt_memory import Memory
-from pettingllms.training.prompt_records import records_of
-from pettingllms.training.prompt_texts import Candidate, PromptTexts, component
+from pettingllms.training.prompts.memory import Memory
+from pettingllms.training.prompts.records import records_of
+from pettingllms.training.prompts.texts import Candidate, PromptTexts, component
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.records import episode_metrics
 from pettingllms.types import Episode, Split, Task
@@ -95,7 +95,7 @@ class PromptTrials:
         """What reflection reads of the component `name`: the turns of its agent, episode by episode."""
         agents = {one.name: one for one in self.texts.team(candidate).agent_configs.values()}
         agent = agents[component(name)[0]]
-        frame = self.rollout.tokenizer.decode(self.texts.without_task(agent))
+        frame = self.texts.tokenizers[agent.name].decode(self.texts.without_task(agent))
         return [record for one in episodes for record in records_of(one, agent.name, frame)]
 
     def _question(self, trial: Trial) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from pettingllms.training.prompt_texts import Candidate
-from pettingllms.training.prompt_trials import PromptTrials, Trial
-from pettingllms.training.reflection import Reflection
+from pettingllms.training.prompts.reflection import Reflection
+from pettingllms.training.prompts.texts import Candidate
+from pettingllms.training.prompts.trials import PromptTrials, Trial
 from pettingllms.types import Split, Task
 
 P = ParamSpec("P")

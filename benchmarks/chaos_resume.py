@@ -119,6 +119,8 @@ def main(arguments=None):
                 )
                 print((folder / "log.txt").read_text()[-2000:], flush=True)
             shutil.rmtree(folder)
+            if (number + 1) % 10 == 0:
+                print(f"so far identical {identical}/{number + 1}", file=sys.stderr, flush=True)
     print(f"kills by phase: {dict(by_phase)}; {time.monotonic() - begin:.0f} s")
     print(f"most whole steps done again: {again}")
     print(f"identical {identical}/{options.kills}")

@@ -1,5 +1,7 @@
 """F16: an experiment that was changed between two starts, key by key."""
 
+from pathlib import Path
+
 import pytest
 
 from pettingllms.config.experiment import ExperimentConfig
@@ -138,3 +140,11 @@ def test_rows_are_keys_of_the_schema():
             row.replace("models.*", "models.model_0").replace("configs.*", "configs.agent_0").split(".")
         )
         assert annotation_at(path) is not None, row
+
+
+def test_the_page_has_every_row():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "checkpoints.md").read_text()
+    lines = page.splitlines()
+    for table in (ALLOWED, REFUSED):
+        for key, why in table.items():
+            assert any(f"`{key}`" in line and line.endswith(f"| {why} |") for line in lines), key

@@ -80,11 +80,11 @@ def main(folder: Path) -> int:
 
 def run_trial(folder: Path, events: EventStream, stop: StopFlag) -> None:
     """Start the engine, build policies and rollout while it loads, then train."""
+    config = read_trial(folder / "trial.toml")
+    total = config.training.total_training_steps
+    events.write("started", pid=os.getpid(), total_steps=total)
     with ExitStack() as opened:
         with stop.at_once():
-            config = read_trial(folder / "trial.toml")
-            total = config.training.total_training_steps
-            events.write("started", pid=os.getpid(), total_steps=total)
             plans = plan_policies(config)
             model = local_folder(next(iter(plans.values())).path, events.status)
             events.status("starting the engine and loading the model")

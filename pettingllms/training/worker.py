@@ -94,13 +94,13 @@ def run_trial(folder: Path, events: EventStream, stop: StopFlag, *, begun: bool)
 
     `begun`: a run in this folder has begun before; it goes on from its newest checkpoint.
     """
+    config = read_trial(folder / TRIAL)
+    begin = continued(folder, config, events, begun=begun) if rank() == 0 else None
+    gone_on = {} if begin is None else {"from_step": checkpoint_step(begin)}
+    total = config.training.total_training_steps
+    events.write("started", pid=os.getpid(), total_steps=total, **gone_on)
     with ExitStack() as opened:
         with stop.at_once():
-            config = read_trial(folder / TRIAL)
-            begin = continued(folder, config, events, begun=begun) if rank() == 0 else None
-            gone_on = {} if begin is None else {"from_step": checkpoint_step(begin)}
-            total = config.training.total_training_steps
-            events.write("started", pid=os.getpid(), total_steps=total, **gone_on)
             assembly = assembled(config, folder, events, stop.check, opened)
             build = _build_search if config.specialization == "prompt" else _build_loop
             loop = build(assembly, folder, events, stop, begin)

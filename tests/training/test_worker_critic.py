@@ -17,7 +17,7 @@ POLICY, AGENT = "tool policy", "tool_generator"
 
 
 def judged(tmp_path, model, *overrides, own=False, name="run"):
-    """A run of two policies with critics: heads on their bodies; if `own`, the first has a model of its own."""
+    """A run of two policies with critics: heads on their bodies; if `own`, one has a model of its own."""
     critics = ["{ optim.lr = 0.1 }"] * 2
     if own:
         critics[0] = f"{{ model.path = '{model}', model.lora_rank = 4, optim.lr = 0.01, ppo_epochs = 2 }}"

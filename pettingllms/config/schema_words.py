@@ -42,9 +42,13 @@ def title(key: str) -> str:
 
 
 def attribute_docstrings(model: type[ConfigModel]) -> dict[str, str]:
-    """The text under each field of `model`, read from its source; a paragraph or list item is one line."""
+    """The text under each field of `model`, read from its source; a paragraph or list item is one line.
+
+    Fields that it has from another section have the text that stands there.
+    """
+    above = [base for base in model.__bases__ if issubclass(base, ConfigModel) and base is not ConfigModel]
+    found = {name: text for base in above for name, text in attribute_docstrings(base).items()}
     body = ast.parse(inspect.getsource(model)).body[0]
-    found: dict[str, str] = {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
     for field, text in pairwise(statements):
         if (

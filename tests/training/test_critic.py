@@ -14,7 +14,7 @@ from pettingllms.training.critic_update import CriticUpdate, explained_variance
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.valuation import valued
-from pettingllms.types import Episode, StopReason, Task, Turn
+from pettingllms.types import Episode, StopReason, Task, TokenCredit, Turn
 
 CPU = torch.device("cpu")
 KINDS = {
@@ -168,22 +168,28 @@ def test_c07_how_it_is_cut_does_not_change_the_gradient(tiny_model, kind):
 
 
 def test_values_come_closer_to_what_was_earned(tiny_model, kind):
-    _, critics = critics_of(tiny_model, kind, critic={"optim": {"lr": 0.01}, "cliprange_value": 10.0})
-    critic, groups = critics["a.b"], ragged_groups(2)
-    shares = []
-    for _ in range(8):
+    _, critics = critics_of(tiny_model, kind, critic={"optim": {"lr": 0.02}, "cliprange_value": 10.0})
+    critic, groups, measured = critics["a.b"], ragged_groups(2), []
+    for _ in range(10):
         (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None)
         judged = [
             replace(
                 one,
-                members=tuple(replace(m, sample=s) for m, s in zip(one.members, turn.samples, strict=True)),
+                members=tuple(earning(m, s, place) for m, s in zip(one.members, turn.samples, strict=True)),
             )
-            for one, turn in zip(with_returns(groups), found.turns, strict=True)
+            for place, (one, turn) in enumerate(zip(groups, found.turns, strict=True))
         ]
-        shares.append(update(critic, judged, plain=False)[0].metrics)
-    assert shares[-1]["value_loss"] < shares[0]["value_loss"] / 2
-    assert shares[-1]["explained_variance"] > shares[0]["explained_variance"]
-    assert critic.updates == 8
+        measured.append(update(critic, judged, plain=False)[0].metrics)
+    first, last = measured[0], measured[-1]
+    assert last["value_loss"] < first["value_loss"] / 2
+    assert last["explained_variance"] > max(first["explained_variance"], 0.2)
+    assert critic.updates == 10
+
+
+def earning(member, sample, place):
+    """Every token of the one task earns 2, of the other -2."""
+    returns = (2.0 - 4.0 * place,) * len(sample.values)
+    return replace(member, sample=sample, per_token=TokenCredit(returns, returns))
 
 
 def test_filtered_samples_teach_it_and_failed_ones_do_not(tiny_model):

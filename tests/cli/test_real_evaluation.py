@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from engine_models import make_adapter
@@ -20,8 +21,8 @@ def evaluate(folder, *words):
 
 
 def texts(result, side):
-    with open(result[side]["samples_file"]) as file:
-        episodes = [json.loads(line) for line in file]
+    lines = Path(result[side]["samples_file"]).read_text().splitlines()
+    episodes = [json.loads(line) for line in lines]
     return {
         turn["agent"]: [sample["text"] for sample in turn["samples"]]
         for episode in episodes[:1]

@@ -21,8 +21,8 @@ def evaluate(folder, *words):
 
 
 def texts(result, side):
-    with Path(result[side]["samples_file"]).open() as file:
-        episodes = [json.loads(line) for line in file]
+    lines = Path(result[side]["samples_file"]).read_text().splitlines()
+    episodes = [json.loads(line) for line in lines]
     return {
         turn["agent"]: [sample["text"] for sample in turn["samples"]]
         for episode in episodes[:1]

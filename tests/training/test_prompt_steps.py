@@ -17,6 +17,7 @@ from pettingllms.config.prompt_search import PromptSearchConfig
 from pettingllms.errors import Interrupted, ReflectionError, RefusedError
 from pettingllms.lint.engine import check_experiment
 from pettingllms.training.prompts.reflectors import reflector_of
+from pettingllms.training.prompts.search import PART
 
 GOOD = max(range(19), key=lambda number: share("val", number) * share("train", number))
 
@@ -47,13 +48,15 @@ class StopsAt:
 
 
 def left_by(folder):
-    """What a run leaves that does not depend on the clock."""
-    state = sorted((folder / "checkpoints").iterdir())[-1]
+    """What a run leaves that depends neither on the clock nor on how many processes it had."""
+    newest = sorted((folder / "checkpoints").iterdir())[-1]
+    state = json.loads((newest / "state.json").read_text())
+    state["parts"] = [part for part in state["parts"] if part["name"] == PART]
     samples = {path.name: path.read_text() for path in (folder / "samples").iterdir()}
     return (
         lines(folder / "metrics.jsonl"),
         pool_of(folder),
-        (state.name, (state / "state.json").read_text()),
+        state,
         samples,
     )
 

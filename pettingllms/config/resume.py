@@ -37,6 +37,8 @@ ALLOWED = {
     "training.keep_best": "which checkpoints stay",
     "training.save_in_background": "who writes checkpoints",
     "training.on_save_failure": "what is done when the disk is full",
+    "training.max_failed_share": "when failures end the run",
+    "training.prompt.max_episodes": "the search ends at another step",
     "launch.num_cpu_threads_per_process": ROUNDED,
     f"{ACTOR}.use_dynamic_bsz": ROUNDED,
     f"{ACTOR}.ppo_max_token_len_per_gpu": ROUNDED,

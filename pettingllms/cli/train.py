@@ -50,7 +50,7 @@ def train(
 
     if resume and file is not None and "=" in file and not Path(file).exists():
         # Without FILE the first word is an override.
-        file, words = None, [file, *(words or ())]
+        words, file = [file, *(words or ())], None
     if file is None and not resume:
         raise UsageError(
             "FILE is missing", help="pettingllms train FILE, or pettingllms train --resume FOLDER"

@@ -29,6 +29,10 @@ test *ARGS:
 test-slow *ARGS:
     {{env}} pytest -m slow {{ARGS}}
 
+# What policies train x how tasks are played x who shares: two steps of each on vLLM; prints a table
+matrix:
+    {{env}} pytest -m slow -s -q tests/slow/test_matrix.py
+
 # The CUDA path, on a machine with a GPU: engine beside trainer, sleep and wake, a whole trial
 test-gpu *ARGS:
     uv run --quiet --extra cuda --group dev pytest -m gpu -s {{ARGS}}

@@ -12,11 +12,15 @@ from pettingllms.rollout.model_files import may_be_tied, shapes_in, ties_its_end
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The newest weights of a policy. `number`: how many were loaded before them, of any policy, ever."""
+    """The newest weights of a policy. `number`: how many were loaded before them, of any policy, ever.
+
+    `whole`: all weights of a model, not an adapter.
+    """
 
     version: int
     folder: Path
     number: int
+    whole: bool
 
 
 class LoadedWeights:
@@ -34,13 +38,14 @@ class LoadedWeights:
 
         Raises RolloutError when they cannot be served, and changes nothing.
         """
-        if is_adapter(folder):
+        whole = not is_adapter(folder)
+        if not whole:
             check_adapter(self._model_folder, folder, self._max_rank)
         elif self._merges:
             _check_full(self._model_folder, folder)
         else:
             raise RolloutError(f"{folder} holds full weights, and this engine serves adapters only")
-        self.newest[policy] = Loaded(version, folder, self._count)
+        self.newest[policy] = Loaded(version, folder, self._count, whole)
         self._count += 1
 
     def forget(self) -> None:

@@ -14,6 +14,7 @@ from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.fingerprint import fingerprint, require_restored
 from pettingllms.rollout.loaded import Loaded, LoadedWeights
 from pettingllms.rollout.merged import MergedWeights
+from pettingllms.rollout.tied_heads import pack_heads
 from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
 WHILE_SECONDS = 0.03
@@ -197,9 +198,13 @@ class VllmEngine:
         if self._settings.tensor_parallel_size > 1:
             # Workers in processes of their own get them all at once.
             tensors = iter(list(tensors))
+        # Adapters leave the embeddings, and so a tied head, as they are.
+        heads = self._settings.device == "cpu" and _changes_embeddings(self._merged, adapter)
         # Where this fails, nothing is taken for sent.
         self._merged = _HALF_SENT
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": tensors})
+        if heads:
+            self._llm.apply_model(pack_heads)
         self._merged = adapter
 
     def _remember_start(self) -> None:
@@ -213,6 +218,12 @@ class VllmEngine:
     def _expect_idle(self, purpose: str) -> None:
         if pending := len(self._waiting) + len(self._running) + len(self._refused):
             raise RolloutError(f"the engine cannot {purpose} while {pending} requests are pending")
+
+
+def _changes_embeddings(before: object, after: Loaded | None) -> bool:
+    """Whether weights that replace others may have another embedding matrix."""
+    sides = (before, after)
+    return any(one is _HALF_SENT or (isinstance(one, Loaded) and one.whole) for one in sides)
 
 
 def _set_environment(settings: EngineSettings) -> None:

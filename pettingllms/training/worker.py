@@ -34,7 +34,7 @@ from pettingllms.rollout.seeds import derive
 from pettingllms.rollout.team import build_team
 from pettingllms.runs.checkpoints import TRIAL, checkpoint_step
 from pettingllms.runs.lock import WORKER_LOCK, FolderLock
-from pettingllms.runs.records import EVENTS
+from pettingllms.runs.records import EVENTS, mend_lines
 from pettingllms.training.continuing import continued
 from pettingllms.training.events import EventStream
 from pettingllms.training.stopping import StopFlag
@@ -67,6 +67,8 @@ def main(folder: Path) -> int:
 def _told(folder: Path, stop: StopFlag) -> int:
     """Run the trial and say in the records how it ends; returns the exit status."""
     file = folder / EVENTS
+    if _rank() == 0:
+        mend_lines(file)
     before = file.stat().st_size if file.exists() else None
     events = EventStream(file, leads=_rank() == 0)
     try:
@@ -154,7 +156,7 @@ def _build_loop(
     from pettingllms.training.ranks import Ranks
     from pettingllms.training.records import EpochMeans
     from pettingllms.training.saving import CheckpointSaver
-    from pettingllms.training.state import RANDOM, RandomNumbers
+    from pettingllms.training.state import RANDOM, BaseModel, RandomNumbers
 
     training, threads = config.training, cpu_threads(config)
     on_cpu = training.device == "cpu"
@@ -225,6 +227,7 @@ def _build_loop(
         epoch=epoch,
         parts={
             RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
+            "base model": BaseModel(model),
             "epoch means": epoch,
             **{f"KL weight of {name}": control for name, control in controls.items()},
         },

@@ -1,12 +1,28 @@
-"""From `base_models.*.path` to a local folder that holds the weights."""
+"""From `base_models.*.path` to a local folder with the weights, and what tells its model from others."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from pettingllms.errors import RefusedError
 from pettingllms.models import embedded
+
+_HEAD = 2**20
+"""Bytes of each file that count: the names and shapes of weights, and the first of them."""
+
+
+def identity(folder: Path) -> str:
+    """A hash that tells the model in `folder` from others: of names, sizes and beginnings of its files.
+
+    Whole files of a large model take minutes to read.
+    """
+    found = hashlib.sha256()
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+        with path.open("rb") as file:
+            found.update(f"{path.name} {path.stat().st_size} ".encode() + file.read(_HEAD))
+    return found.hexdigest()
 
 
 def local_folder(path: str, say: Callable[[str], None]) -> Path:

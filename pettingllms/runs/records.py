@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 METRICS, EVENTS, SAMPLES = "metrics.jsonl", "events.jsonl", "samples"
@@ -14,33 +13,39 @@ METRICS, EVENTS, SAMPLES = "metrics.jsonl", "events.jsonl", "samples"
 def cut_records(folder: Path, step: int) -> None:
     """Leave in `folder` what the run recorded up to `step`, in whole lines; -1 leaves nothing.
 
-    Metrics and samples of later steps go. Events stay: they say what happened, also to what was lost; only
-    the half line goes that a killed process may have left. Every cut is one change of length: whoever kills
-    this process leaves the file before it or after it.
+    Metrics and samples of later steps go; events stay, as they say what happened. The cut is one change of
+    length: whoever kills this process leaves the file as before it or as after it.
     """
-    _cut_lines(folder / METRICS, lambda line: json.loads(line)["step"] <= step)
-    _cut_lines(folder / EVENTS, lambda line: isinstance(json.loads(line), dict))
+    _cut_metrics(folder / METRICS, step)
     for file in (folder / SAMPLES).glob("*.jsonl"):
         match = re.search(r"-(\d+)$", file.stem)
         if match is None or int(match[1]) > step:
             file.unlink()
 
 
-def _cut_lines(path: Path, belongs: Callable[[bytes], bool]) -> None:
-    """Cut the file before the first line that is not whole or does not belong; records come in order."""
+def mend_lines(path: Path) -> None:
+    """Take away the half line that a killed process may have left at the end of `path`, if it is there."""
+    if path.is_file():
+        kept = path.read_bytes().rfind(b"\n") + 1
+        if kept < path.stat().st_size:
+            os.truncate(path, kept)
+
+
+def _cut_metrics(path: Path, step: int) -> None:
+    """Cut the file before the first record of a later step; records come in order."""
     if not path.is_file():
         return
+    mend_lines(path)
     kept = 0
     with path.open("rb") as file:
         for line in file:
             try:
-                if not line.endswith(b"\n") or not belongs(line):
+                if json.loads(line)["step"] > step:
                     break
             except (ValueError, KeyError, TypeError):
                 break
             kept += len(line)
-    if kept < path.stat().st_size:
-        os.truncate(path, kept)
+    os.truncate(path, kept)
 
 
 def last_event(folder: Path) -> str | None:

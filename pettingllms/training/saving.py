@@ -28,6 +28,7 @@ class CheckpointSaver:
     ) -> None:
         """`folder`: the run folder, whose `trial.toml` goes into each checkpoint."""
         self._training, self._policies, self._events = training, policies, events
+        self._stops = training.on_save_failure == "stop"
         self._root = checkpoint_root(folder, training.model_checkpoints_dir)
         self._metrics = folder / METRICS
         self._trial = (folder / TRIAL).read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ class CheckpointSaver:
         try:
             pending.result()
         except CheckpointError as error:
-            if self._training.on_save_failure == "stop":
+            if self._stops:
                 raise
             self._events.warning(f"{error}; the run goes on, and from the checkpoint before if it stops")
 

@@ -6,12 +6,14 @@ import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from pettingllms.errors import CheckpointError
+from pettingllms.models.folders import identity
 from pettingllms.training.policies import Snapshot
 
 PartState = tuple[dict[str, Tensor], dict[str, Any]]
@@ -82,6 +84,28 @@ class RandomNumbers:
 
             name, *rest = values["numpy"]
             numpy.random.set_state((name, tensors["numpy"].tolist(), *rest))
+
+
+class BaseModel:
+    """The files of the model that policies start from: a part that never changes, and is only compared.
+
+    A path that comes from the environment may lead elsewhere at the next start, with the same experiment.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._identity = folder, identity(folder)
+
+    def state(self) -> PartState:
+        """What tells the files from others."""
+        return {}, {"identity": self._identity}
+
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:  # noqa: ARG002 - Part
+        """Raises CheckpointError when the files are others."""
+        if values["identity"] != self._identity:
+            raise CheckpointError(
+                f"the checkpoint was trained on another base model than that in {self._folder}",
+                help="let base_models.*.path lead to the model that the run began with",
+            )
 
 
 def optimizer_tensors(names: Sequence[str], state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from pettingllms.process import end_with_parent
 from pettingllms.rollout.seeds import derive
 from pettingllms.runs.checkpoints import TRIAL, checkpoint_step
 from pettingllms.runs.lock import WORKER_LOCK, FolderLock
-from pettingllms.runs.records import EVENTS
+from pettingllms.runs.records import EVENTS, mend_lines
 from pettingllms.training.assembly import Assembly, assembled, launched_device, rank, run_loggers
 from pettingllms.training.continuing import continued
 from pettingllms.training.events import EventStream
@@ -58,6 +58,8 @@ def main(folder: Path) -> int:
 def _told(folder: Path, stop: StopFlag) -> int:
     """Run the trial and say in the records how it ends; returns the exit status."""
     file = folder / EVENTS
+    if rank() == 0:
+        mend_lines(file)
     before = file.stat().st_size if file.exists() else None
     events = EventStream(file, leads=rank() == 0)
     try:
@@ -131,7 +133,7 @@ def _build_loop(
     from pettingllms.training.ranks import Ranks
     from pettingllms.training.records import EpochMeans
     from pettingllms.training.saving import CheckpointSaver
-    from pettingllms.training.state import RANDOM, RandomNumbers
+    from pettingllms.training.state import RANDOM, BaseModel, RandomNumbers
 
     config, plans = assembly.config, assembly.plans
     training, trust = config.training, config.resource.trust_remote_code
@@ -177,6 +179,7 @@ def _build_loop(
         room=room,
         parts={
             RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
+            **{f"base model of {name}": BaseModel(assembly.folders[plan.path]) for name, plan in plans.items()},
             "epoch means": epoch,
             "steps without a number": nonfinite,
             "room in memory": room,

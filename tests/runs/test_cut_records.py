@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pettingllms.runs.records import cut_records, last_event
+from pettingllms.runs.records import cut_records, last_event, mend_lines
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_half_a_line_goes(run, torn):
             file.write(torn)
     cut_records(run, 9)
     assert steps(run) == [0, 1, 2, 3]
+    mend_lines(run / "events.jsonl")
     assert (run / "events.jsonl").read_text().endswith('"step": 3}\n')
+    mend_lines(run / "nothing.jsonl")
 
 
 def test_a_run_without_records_is_fine(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,30 @@ def test_a_worker_does_not_touch_the_folder_of_another(tmp_path, tally_model, ca
         assert worker.main(folder) == RefusedError.exit_code
     assert f"in use by process {os.getpid()}" in capsys.readouterr().err
     assert not (folder / "events.jsonl").exists()
+
+
+def test_another_base_model_behind_the_same_path_is_refused(tmp_path, tally_model, monkeypatch, capsys):
+    model = shutil.copytree(tally_model, tmp_path / "model")
+    folder = tally.prepare(tmp_path / "run", model)
+    stop_in(monkeypatch, folder, 1, "rollout")
+    weights = model / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert worker.main(folder) == 3
+    assert "trained on another base model" in capsys.readouterr().err
+
+
+def test_half_a_line_of_events_does_not_swallow_warnings(tmp_path, tally_model, monkeypatch):
+    folder = tally.prepare(tmp_path / "run", tally_model)
+    stop_in(monkeypatch, folder, 3, "rollout")
+    newest = folder / "checkpoints" / "step_000002"
+    (newest / "state.json").unlink()
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"event": "pha')
+    exchange(folder, "total_training_steps = 6", "total_training_steps = 2")
+    assert worker.main(folder) == 0
+    assert [text for text in warnings(folder) if f"{newest} is damaged" in text and "state.json" in text]
 
 
 def schedule():

@@ -165,9 +165,9 @@ class EngineProcess:
                 f"asked again; {self._log} may say why"
             )
             self._again = set(self._answered)
-            child = Child(self._settings, self._log)
-            self._connection = Connection(child, self._settings, self._log)
             try:
+                child = Child(self._settings, self._log)
+                self._connection = Connection(child, self._settings, self._log)
                 self._answer()
                 for policy, (version, folder) in self._loaded.items():
                     self._connection.send(("load_policy", (policy, version, folder)))
@@ -178,14 +178,12 @@ class EngineProcess:
                     self._connection.send(("sleep", ()))
                     self._answer()
                 return
-            except RolloutError as again:
+            except LostEngineError as again:
+                lost = again
+            except (RolloutError, OSError) as again:
                 # The memory of a process that was killed may not be free yet.
                 self._connection.close()
-                lost = (
-                    again
-                    if isinstance(again, LostEngineError)
-                    else RolloutError(f"could not be replaced: {again}")
-                )
+                lost = RolloutError(f"could not be replaced: {again}")
 
     def _answer(self) -> Any:
         return self._connection.answer(self._check)

@@ -81,8 +81,8 @@ def lora_without_effect(context: Context) -> Iterator[Finding]:
     if "lora" not in kinds:
         homes = dict.fromkeys([(), ("training",)], min(kinds))
     for key, model in config.models.items():
-        if (kind := specialization(config, model)) != "lora":
-            homes["models", key, PPO, ACTOR, "model"] = kind
+        if (own := specialization(config, model)) != "lora":
+            homes["models", key, PPO, ACTOR, "model"] = own
     for home, kind in homes.items():
         found = [(*home, key) for key in LORA_KEYS if context.is_set((*home, key))]
         if found:

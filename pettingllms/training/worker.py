@@ -179,7 +179,10 @@ def _build_loop(
         room=room,
         parts={
             RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
-            **{f"base model of {name}": BaseModel(assembly.folders[plan.path]) for name, plan in plans.items()},
+            **{
+                f"base model of {name}": BaseModel(assembly.folders[plan.path])
+                for name, plan in plans.items()
+            },
             "epoch means": epoch,
             "steps without a number": nonfinite,
             "room in memory": room,

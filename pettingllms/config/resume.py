@@ -39,6 +39,15 @@ ALLOWED = {
     "training.on_save_failure": "what is done when the disk is full",
     "training.max_failed_share": "when failures end the run",
     "training.prompt.max_episodes": "the search ends at another step",
+    **dict.fromkeys(
+        (
+            "training.prompt.reflection_url",
+            "training.prompt.reflection_key_variable",
+            "training.prompt.reflection_timeout",
+            "training.prompt.reflection_attempts",
+        ),
+        "where and how the reflecting model is asked from here on",
+    ),
     "launch.num_cpu_threads_per_process": ROUNDED,
     f"{ACTOR}.use_dynamic_bsz": ROUNDED,
     f"{ACTOR}.ppo_max_token_len_per_gpu": ROUNDED,

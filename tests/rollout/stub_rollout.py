@@ -78,6 +78,9 @@ class StubEngine:
             done, self.pending = self.pending, []
         return [(number, self.answer(request)) for number, request in done]
 
+    def forget_prompts(self):
+        assert not self.pending
+
     def answer(self, request):
         reply = self.reply(request)
         return completion(reply) if isinstance(reply, str) else reply

@@ -139,6 +139,8 @@ class PromptTrials:
         settings = replace(self.settings, seed=derive(self.seed, split, 0, 0))
 
         def share() -> list[list[Episode]]:
+            # A search that goes on from a checkpoint meets the same cache as one that never stopped.
+            self.rollout.engine.forget_prompts()
             return self.rollout.play_casts(
                 casts, settings, lambda done, total: self.on_progress(split, done, total)
             )

@@ -17,6 +17,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,16 @@ def checkpoint_step(folder: Path) -> int:
 
 def seal(folder: Path) -> None:
     """Flush every file to the disk and list all of them, with sizes and hashes, in the manifest."""
-    files: dict[str, dict[str, int | str]] = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        files[file.relative_to(folder).as_posix()] = {"bytes": file.stat().st_size, "sha256": digest}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    # The disk and the processor work at the same time.
+    with ThreadPoolExecutor(max_workers=1) as disk:
+        flushed = [disk.submit(_flush, path) for path in paths]
+        files = {
+            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _digest(path)}
+            for path in paths
+        }
+        for one in flushed:
+            one.result()
     with (folder / MANIFEST).open("w", encoding="utf-8") as stream:
         stream.write(_manifest_text(files))
         stream.flush()
@@ -75,6 +80,16 @@ def seal(folder: Path) -> None:
     for inner in [path for path in folder.rglob("*") if path.is_dir()]:
         sync_folder(inner)
     sync_folder(folder)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
@@ -105,8 +120,7 @@ def fault(folder: Path) -> str | None:
 def _file_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
     try:
         size = path.stat().st_size
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = _digest(path)
     except OSError as cause:
         return f"{name} cannot be read: {cause.strerror}"
     if size != entry["bytes"]:

@@ -145,7 +145,9 @@ class Steps:
     def run(self):
         """Seconds of the next step, without sending weights."""
         begin = time.perf_counter()
-        record = self._loop._step(len(self.sampled) + 1)
+        step = len(self.sampled) + 1
+        record = self._loop._trained(step)
+        self._loop._state_after(step)
         seconds = time.perf_counter() - begin - record["time/sync"]
         self.parts.append((record["time/rollout"], record["time/train"]))
         return seconds
@@ -155,6 +157,7 @@ class Steps:
         from pettingllms.training.events import EventStream
         from pettingllms.training.loop import TrainingLoop
         from pettingllms.training.ranks import Ranks
+        from pettingllms.training.records import EpochMeans
         from pettingllms.training.tasks import TaskSchedule
 
         questions = [
@@ -181,6 +184,10 @@ class Steps:
             policies=policies,
             ranks=Ranks(),
             controls={},
+            epoch=EpochMeans(),
+            parts={},
+            saver=None,
+            begin=None,
             loggers=Fanout({}, events.warning),
             events=events,
             folder=self._folder,

@@ -145,7 +145,9 @@ class Steps:
     def run(self):
         """Seconds of the next step, without sending weights."""
         begin = time.perf_counter()
-        record = self._loop._step(len(self.sampled) + 1)
+        step = len(self.sampled) + 1
+        record = self._loop._trained(step)
+        self._loop._state_after(step)
         seconds = time.perf_counter() - begin - record["time/sync"]
         self.parts.append((record["time/rollout"], record["time/train"]))
         return seconds
@@ -154,7 +156,10 @@ class Steps:
         from pettingllms.loggers.base import Fanout
         from pettingllms.training.events import EventStream
         from pettingllms.training.loop import TrainingLoop
+        from pettingllms.training.memory import Room
+        from pettingllms.training.nonfinite import NonFinite
         from pettingllms.training.ranks import Ranks
+        from pettingllms.training.records import EpochMeans
         from pettingllms.training.tasks import TaskSchedule
 
         questions = [
@@ -182,6 +187,12 @@ class Steps:
             ranks=Ranks(),
             controls={},
             critics={},
+            epoch=EpochMeans(),
+            nonfinite=NonFinite(),
+            room=Room(events.warning),
+            parts={},
+            saver=None,
+            begin=None,
             loggers=Fanout({}, events.warning),
             events=events,
             folder=self._folder,

@@ -129,7 +129,9 @@ def model_path(path: str, model: ModelConfig) -> str:
 
 
 def specialization(config: ExperimentConfig, model: ModelConfig) -> Specialization:
-    """What a policy trains whose entry in `models` is `model`."""
+    """What a policy trains whose entry in `models` is `model`: nothing where prompts are searched for."""
+    if config.specialization == "prompt":
+        return "prompt"
     return first_set(model.ppo_trainer_config.actor_rollout_ref.model.specialization, config.specialization)
 
 

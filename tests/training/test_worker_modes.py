@@ -125,7 +125,8 @@ def test_rewards_lose_the_distance_to_the_reference(tmp_path, tiny_model):
     samples = samples_of(lines(folder / "samples" / "train-000002.jsonl"), "tool_generator")
     assert any(sample["penalty"] != 0 for sample in samples)
     state = json.loads((folder / "checkpoints" / "step_000002" / "state.json").read_text())
-    assert {policy["kl_coef"] for policy in state["policies"]} == {0.5}
+    weights = [part["values"] for part in state["parts"] if part["name"].startswith("KL weight")]
+    assert weights == [{"kl_coef": 0.5}] * 2
 
 
 def test_truncated_samples_are_masked_where_a_policy_says_so(tmp_path, tiny_model):

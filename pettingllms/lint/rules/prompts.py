@@ -22,7 +22,13 @@ TRAINING = (
     *("epoch_size", "rollout_mode", "if_greedy", "save_freq"),
 )
 """Keys of `training` that only the training of weights reads."""
-BELOW_TRAINER = ("filter_method", "filter_ratio", "algorithm", "actor_rollout_ref.actor")
+BELOW_TRAINER = (
+    "filter_method",
+    "filter_ratio",
+    "algorithm",
+    "actor_rollout_ref.actor",
+    "actor_rollout_ref.model.specialization",
+)
 """Keys and sections of a policy's trainer that only the training of weights reads."""
 OF_ENDPOINTS = ("reflection_key_variable", "reflection_timeout", "reflection_attempts")
 

@@ -46,6 +46,7 @@ class PolicyReflector:
         for prompt, seed in zip(prompts, seeds, strict=True):
             ids, _ = fit_prompt(self.tokenizer, [Message("user", prompt)], self.prompt_limit)
             requests.append(Request(self.policy, ids, self.sampling, seed))
+        self.engine.forget_prompts()
         found = generate(self.engine, requests)
         for one in found:
             if one.finish_reason is FinishReason.FAILED:

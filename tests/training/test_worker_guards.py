@@ -146,7 +146,8 @@ def test_f06_more_failures_than_are_allowed_stop_the_run(tmp_path, tiny_model, m
         return 0.0
 
     monkeypatch.setattr(MathEnv, "team_reward", rewarded)
-    words = [f"+training.max_failed_share={share}", "training.train_batch_size=8"]
+    words = [f"+training.max_failed_share={share}", "training.train_batch_size=8", "training.val_freq=2"]
+    words += ["training.total_training_steps=1", "env.options.validation_size=16", "env.options.test_size=0"]
     folder = prepared(tmp_path, tiny_model, *words)
     assert worker.main(folder) == status
     if status:

@@ -7,7 +7,7 @@ charged for what is not inside of another of them, so that the parts add up to t
 process does while the trainer waits for it is told by that process: time inside vLLM, and the rest, which
 is merging and reloading weights.
 
-Left out: starting, validation, checkpoints.
+Left out: starting, validation, checkpoints, and the copy that a step could go back to.
 """
 
 import functools
@@ -113,7 +113,7 @@ def watch_all(profile):
     from pettingllms.rollout.workers import Workers
     from pettingllms.training import loop, policies, update
 
-    profile.watch_step(loop.TrainingLoop, "_step")
+    profile.watch_step(loop.TrainingLoop, "_trained")
     for owner, name, phase, part in (
         (loop.TrainingLoop, "_update", "train", "the rest"),
         (loop.TrainingLoop, "_send", "sync", "the rest"),
@@ -122,7 +122,6 @@ def watch_all(profile):
         (EngineProcess, "submit", *ENGINE),
         (EngineProcess, "collect", *ENGINE),
         (Workers, "finished", "rollout", "waiting for agents and environments"),
-        (policies.Policies, "snapshot", "train", "snapshot for a stop"),
         (update, "build_batch", "train", "tensors of the batch"),
         (policies.Policies, "score", "train", "forward"),
         (policies, "chosen_logprobs", "train", "log-probabilities"),

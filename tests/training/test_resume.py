@@ -222,6 +222,16 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been():
     assert done.stdout.endswith("identical 10/10\n")
 
 
+@pytest.mark.slow
+def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been():
+    script = Path(__file__).parent / "two_ranks_resumed.py"
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    words = [sys.executable, str(script)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout) == [], "what differs"
+
+
 def test_the_best_checkpoint_holds_the_validation_of_its_step(whole):
     run_whole(whole)
     records = {record["step"]: record for record in tally.measured(whole)}

@@ -8,8 +8,8 @@ from served_engines import settings
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import engine_groups, plan_policies
+from pettingllms.rollout.engine_settings import engine_settings
 from pettingllms.rollout.vllm import _engine_arguments
-from pettingllms.training.worker import engine_settings
 
 ONE_POLICY = Path(__file__).parents[1] / "cases/shared/one_policy.toml"
 

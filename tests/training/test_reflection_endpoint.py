@@ -8,7 +8,7 @@ import pytest
 from reflecting_server import ReflectingServer, completion
 
 from pettingllms.errors import Interrupted, ReflectionError
-from pettingllms.training import reflection_endpoint
+from pettingllms.training.prompts import reflection_endpoint
 from pettingllms.training.prompts.reflection_endpoint import EndpointReflector
 
 

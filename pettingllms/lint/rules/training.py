@@ -6,20 +6,19 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from pettingllms.compose.tree import MISSING, get
+from pettingllms.config.homes import specialization
+from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.shape import written
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.policies import (
     LENGTHS,
-    NAMES,
     OURS,
     PPO,
     RANKS,
     SPECIALIZATION,
     TRAINER,
     USED,
-    policies,
-    trains,
     used_policies,
 )
 from pettingllms.lint.rule import Context, rule
@@ -197,12 +196,13 @@ def no_training_section(context: Context) -> Iterator[Finding]:
         yield Finding(("training",), message, "set at least total_training_steps and train_batch_size")
 
 
-@rule("PLM319", "default-lora-rank", Severity.INFO, reads=[*SPECIALIZATION, *NAMES, *RANKS])
+@rule("PLM319", "default-lora-rank", Severity.INFO, reads=[*SPECIALIZATION, *RANKS])
 def default_lora_rank(context: Context) -> Iterator[Finding]:
     """A policy trains an adapter (`specialization = "lora"`), and no `lora_rank` is set anywhere."""
     own = (("models", key, PPO, *ACTOR, "model", "lora_rank") for key in context.config.models)
     homes = (*own, ("training", "lora_rank"), ("lora_rank",))
-    adapters = any(trains(context.config, policy) == "lora" for policy in policies(context.config))
+    models = list(context.config.models.values()) or [ModelConfig()]
+    adapters = any(specialization(context.config, model) == "lora" for model in models)
     if adapters and not any(context.is_set(home) for home in homes):
         message = f"no lora_rank is set: the default, {context.config.lora_rank}, is used"
         yield Finding(("specialization",), message, "set lora_rank")

@@ -134,7 +134,7 @@ class Writer(Agent):
 class EngineInside:
     """The engine in the worker's own process, in the place of `EngineProcess`."""
 
-    def __init__(self, settings, log, check):  # noqa: ARG002 - as EngineProcess
+    def __init__(self, settings, log, check, warn):  # noqa: ARG002 - as EngineProcess
         self._settings, self._engine = settings, None
 
     def wait_ready(self):
@@ -192,12 +192,12 @@ def warm_up():
 
     import pettingllms.rollout.hf
     import pettingllms.training.loop  # noqa: F401
-    from pettingllms.training import worker
+    from pettingllms.training import assembly
 
     torch.set_num_threads(1)
     ENVS._rows["tally"] = "benchmarks.tally:Tally"
     AGENTS._rows["writer"] = "benchmarks.tally:Writer"
-    worker.EngineProcess = EngineInside
+    assembly.EngineProcess = EngineInside
 
 
 class Fork:

@@ -11,6 +11,7 @@ from test_update import Stepped
 from pettingllms.errors import CheckpointError, Interrupted, RolloutError
 from pettingllms.training.critic import build_critics
 from pettingllms.training.critic_update import CriticUpdate, explained_variance
+from pettingllms.training.memory import Room
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.valuation import valued
@@ -76,7 +77,7 @@ def test_a_fresh_critic_expects_nothing_anywhere(tiny_model):
     plans = plans_of(algorithm={"adv_estimator": "gae"})
     policies = Policies(plans.values(), tiny_model, CPU, trust_remote_code=False, seed=0)
     critics = build_critics(policies, {}, trust_remote_code=False, seed=0)
-    (found,) = valued([episode(ragged_groups(1))], critics, {"agent"}, lambda: None)
+    (found,) = valued([episode(ragged_groups(1))], critics, {"agent"}, lambda: None, Room(print))
     for sample in found.turns[0].samples:
         assert sample.values == (0.0,) * len(sample.completion.token_ids)
 
@@ -84,7 +85,7 @@ def test_a_fresh_critic_expects_nothing_anywhere(tiny_model):
 def test_a_value_is_that_of_the_state_before_its_token(tiny_model, kind):
     policies, critics = critics_of(tiny_model, kind)
     groups = ragged_groups(2)
-    (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None)
+    (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None, Room(print))
     if kind == KINDS["head"]:
         model = model_of(policies, "a.b")
     else:
@@ -105,16 +106,16 @@ def test_a_value_is_that_of_the_state_before_its_token(tiny_model, kind):
 def test_only_samples_of_trained_agents_are_judged(tiny_model):
     _, critics = critics_of(tiny_model, {})
     judged, frozen = episode(ragged_groups(1)), episode(ragged_groups(1), agent="frozen")
-    found = valued([judged, frozen], critics, {"agent"}, lambda: None)
+    found = valued([judged, frozen], critics, {"agent"}, lambda: None, Room(print))
     assert [one.turns[0].samples[0].values is None for one in found] == [False, True]
-    assert valued([judged], {}, {"agent"}, lambda: None) == [judged]
+    assert valued([judged], {}, {"agent"}, lambda: None, Room(print)) == [judged]
 
 
 def test_a_critic_out_of_bounds_is_told_of(tiny_model):
     _, critics = critics_of(tiny_model, {})
     critics["a.b"].parameters[1].data.fill_(math.nan)
     with pytest.raises(RolloutError, match=r"'a\.b' expects what is no finite number"):
-        valued([episode(ragged_groups(1))], critics, {"agent"}, lambda: None)
+        valued([episode(ragged_groups(1))], critics, {"agent"}, lambda: None, Room(print))
 
 
 # What it learns.
@@ -124,7 +125,7 @@ def test_the_gradient_of_the_head_is_the_mean_error(tiny_model):
     # The gradient of the bias by (value - return)^2 / 2, where values are as before the update.
     _, critics = critics_of(tiny_model, {}, critic={"grad_clip": 1e9})
     groups = ragged_groups(2)
-    (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None)
+    (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None, Room(print))
     judged = with_returns(groups)
     before = [s.values for turn in found.turns for s in turn.samples]
     members = iter(before)
@@ -171,7 +172,7 @@ def test_values_come_closer_to_what_was_earned(tiny_model, kind):
     _, critics = critics_of(tiny_model, kind, critic={"optim": {"lr": 0.02}, "cliprange_value": 10.0})
     critic, groups, measured = critics["a.b"], ragged_groups(2), []
     for _ in range(10):
-        (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None)
+        (found,) = valued([episode(groups)], critics, {"agent"}, lambda: None, Room(print))
         judged = [
             replace(
                 one,
@@ -275,7 +276,7 @@ def test_a_request_to_stop_ends_it(tiny_model):
     with pytest.raises(Interrupted):
         update(critics["a.b"], with_returns(ragged_groups()), check=check)
     with pytest.raises(Interrupted):
-        valued([episode(ragged_groups(1))], critics, {"agent"}, check)
+        valued([episode(ragged_groups(1))], critics, {"agent"}, check, Room(print))
 
 
 def test_explained_variance():

@@ -11,6 +11,7 @@ from pettingllms.advantages.grouping import groups_of
 from pettingllms.training.batching import build_batch, rows
 from pettingllms.training.critic import build_critics
 from pettingllms.training.critic_update import CriticUpdate
+from pettingllms.training.memory import Room
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.update import Update
@@ -95,7 +96,7 @@ def test_gae_learns_the_bandit_with_a_transformer(tiny_model, kind):
     for step in range(STEPS):
         found = chances(policies)
         played = [play(branch, found, generator) for branch in range(EPISODES)]
-        played = valued(played, critics, set(AGENTS), lambda: None)
+        played = valued(played, critics, set(AGENTS), lambda: None, Room(print))
         groups = credit_tokens(groups_of(played, plans), gamma=1.0, lam=0.9)
         judged = CriticUpdate(critics[POLICY], groups, Ranks(), seed=step, check=lambda: None).run()
         Update(policies, POLICY, groups, Ranks(), seed=step, check=lambda: None).run()

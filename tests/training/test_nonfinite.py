@@ -4,13 +4,13 @@ import pytest
 
 from pettingllms.errors import DivergedError
 from pettingllms.training.nonfinite import NonFinite
-from pettingllms.training.update import UpdateResult
+from pettingllms.training.token_update import UpdateResult
 
-BAD = UpdateResult({"dropped_steps": 1.0}, 0, 1)
-HALF = UpdateResult({"dropped_steps": 1.0}, 1, 1)
-GOOD = UpdateResult({"dropped_steps": 0.0}, 1, 0)
-TOO_STEEP = UpdateResult({"dropped_steps": 1.0}, 0, 0)
-NONE = UpdateResult({"dropped_steps": 0.0}, 0, 0)
+BAD = UpdateResult({}, steps=0, left_out=1, nonfinite=1)
+HALF = UpdateResult({}, steps=1, left_out=1, nonfinite=1)
+GOOD = UpdateResult({}, steps=1)
+TOO_STEEP = UpdateResult({}, steps=0, left_out=1)
+NONE = UpdateResult({}, steps=0)
 
 
 def follow(guard, *results, start=1):

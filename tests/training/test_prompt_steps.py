@@ -234,7 +234,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
     search = a_search(tmp_path / "run", Proposes(numbered), steps=3)
     search.run()
     assert older.name == "step_000002"
-    assert left_by(tmp_path / "run")[2][0] == "step_000003"
+    assert left_by(tmp_path / "run")[2]["step"] == 3
 
 
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:9/v1"])
@@ -255,7 +255,8 @@ def test_every_key_of_the_search_is_read(tmp_path, monkeypatch, url):
     overrides = ["+training.prompt.reflection_key_variable=A_KEY"]
     overrides += [] if url else ["~training.prompt.reflection_url", "training.prompt.reflection_model=shared"]
     config = check_experiment(tmp_path / "file.toml", overrides).experiment.config
-    reflector_of(config, plan_policies(config), None, None, lambda: None)
+    plans = plan_policies(config)
+    reflector_of(config, plans, dict.fromkeys(plans), None, lambda: None)
     endpoint_only = {"reflection_key_variable", "reflection_timeout", "reflection_attempts"}
     others = {"reflection_prompt_length"} if url else endpoint_only
     assert read == PromptSearchConfig.model_fields.keys() - others

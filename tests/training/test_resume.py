@@ -14,7 +14,7 @@ from benchmarks import tally
 from pettingllms.agents import AGENTS
 from pettingllms.envs import ENVS
 from pettingllms.errors import RefusedError
-from pettingllms.training import worker
+from pettingllms.training import assembly, worker
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.types import Task
@@ -32,7 +32,7 @@ def tally_run(monkeypatch):
     """The game and its writers are known, and the engine is in this process."""
     monkeypatch.setitem(ENVS._rows, "tally", "benchmarks.tally:Tally")
     monkeypatch.setitem(AGENTS._rows, "writer", "benchmarks.tally:Writer")
-    monkeypatch.setattr(worker, "EngineProcess", tally.EngineInside)
+    monkeypatch.setattr(assembly, "EngineProcess", tally.EngineInside)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from test_worker import (  # fixtures are used by name
 from pettingllms.envs.math import MathEnv
 from pettingllms.rollout import engine_connection
 from pettingllms.rollout.engine_process import EngineProcess
-from pettingllms.training import loop, worker
+from pettingllms.training import assembly, loop, worker
 from pettingllms.training.stopping import StopFlag
 
 ACTOR_ROLLOUT_REF = "models.model_{}.ppo_trainer_config.actor_rollout_ref"
@@ -80,7 +80,7 @@ def test_f09_an_engine_that_dies_in_the_second_step_changes_no_number(
                 os.kill(process.pid, number)
             super().check()
 
-    monkeypatch.setattr(worker, "EngineProcess", Kept)
+    monkeypatch.setattr(assembly, "EngineProcess", Kept)
     monkeypatch.setattr(worker, "StopFlag", KillsOnce)
     assert worker.main(folder) == 0, events(folder, "error")
     assert killed and left(folder) == undisturbed

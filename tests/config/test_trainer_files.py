@@ -75,6 +75,7 @@ def test_what_becomes_of_each_key_of_a_trainer_file(name, golden):
 
 LEFT_TO_THE_EXPERIMENT = {
     *(f"{OURS}.model.{key}" for key in ("path", "lora_alpha")),
+    "critic.model.path",
     *(f"{OURS}.rollout.{key}" for key in ("temperature", "tensor_model_parallel_size")),
     *(f"trainer.{key}" for key in ("n_gpus_per_node", "n_training_gpus_per_node")),
     # In the original a mini-batch counts samples of one policy, here it counts tasks.

@@ -682,14 +682,14 @@ def test_a_finding_is_mended_in_yaml(line, wrong, right, unsafe, monkeypatch):
 MOVES = {
     "to a new section": (
         "val_freq = 10\n",
-        "val_freq = 10\n# about lr\nlr = 1e-6 # c\n",
+        "val_freq = 10\n# about it\nentropy_coeff = 0.1 # c\n",
         [
-            "-# about lr",
-            "-lr = 1e-6 # c",
+            "-# about it",
+            "-entropy_coeff = 0.1 # c",
             "+",
-            "+[models.model_0.ppo_trainer_config.actor_rollout_ref.actor.optim]",
-            "+# about lr",
-            "+lr = 1e-6 # c",
+            "+[models.model_0.ppo_trainer_config.actor_rollout_ref.actor]",
+            "+# about it",
+            "+entropy_coeff = 0.1 # c",
         ],
     ),
     "from the root": ("format = 1\n", "format = 1\nnnodes = 1\n", None),
@@ -699,12 +699,13 @@ MOVES = {
         ["-turn_unit = 'agent' # c", "+turn_unit = 'agent' # c"],
     ),
     "with two homes": ("val_freq = 10\n", "val_freq = 10\npolicy_name = 'x'\n", None),
+    "of the policy or of its critic": ("val_freq = 10\n", "val_freq = 10\nlr = 1e-6\n", None),
     "a section": (
         "[training]\n",
-        "[optim] # c\n# d\nlr = 1e-5\n\n[training]\n",
-        ["-[optim] # c", "+[models.model_0.ppo_trainer_config.actor_rollout_ref.actor.optim] # c"],
+        "[filter_groups] # c\n# d\nmax_num_gen_batches = 2\n\n[training]\n",
+        ["-[filter_groups] # c", "+[models.model_0.ppo_trainer_config.algorithm.filter_groups] # c"],
     ),
-    "a value where a section belongs": ("val_freq = 10\n", "val_freq = 10\noptim = 3\n", None),
+    "a value where a section belongs": ("val_freq = 10\n", "val_freq = 10\nfilter_groups = 3\n", None),
 }
 
 

@@ -57,8 +57,15 @@ def undisturbed(tiny_model, tmp_path_factory):
     return left(folder)
 
 
-@pytest.mark.parametrize("phase", ["rollout", "sync"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    ("number", "phase"),
+    [
+        (signal.SIGKILL, "rollout"),
+        pytest.param(signal.SIGKILL, "sync", marks=pytest.mark.slow),
+        pytest.param(signal.SIGSTOP, "rollout", marks=pytest.mark.slow),
+        pytest.param(signal.SIGSTOP, "sync", marks=pytest.mark.slow),
+    ],
+)
 def test_f09_an_engine_that_dies_in_the_second_step_changes_no_number(
     tmp_path, tiny_model, monkeypatch, undisturbed, number, phase
 ):
@@ -104,8 +111,8 @@ def bad_in(monkeypatch):
                 return super().run()
 
             def _accumulate(self, *arguments):
-                value = super()._accumulate(*arguments)
-                return math.nan if self._policy == policy and Bad.count in updates else value
+                loss, sums = super()._accumulate(*arguments)
+                return (math.nan if self._policy == policy and Bad.count in updates else loss), sums
 
         monkeypatch.setattr(loop, "Update", Bad)
 

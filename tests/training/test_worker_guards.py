@@ -127,7 +127,7 @@ def test_f07_a_policy_without_numbers_in_one_step_leaves_the_other_as_it_was(tmp
     bad_in("reason/policy", 2)
     assert worker.main(bad) == 0
     for step in (2, 3):
-        same, other = (f"checkpoints/step_{step:06d}/adapters/{n}/adapter_model.safetensors" for n in (0, 1))
+        same, other = (f"checkpoints/step_{step:06d}/policies/{n}/adapter_model.safetensors" for n in (0, 1))
         assert (bad / same).read_bytes() == (clean / same).read_bytes()
         assert (bad / other).read_bytes() != (clean / other).read_bytes()
     record = lines(bad / "metrics.jsonl")[2]
@@ -135,6 +135,7 @@ def test_f07_a_policy_without_numbers_in_one_step_leaves_the_other_as_it_was(tmp
     assert "is no number" in events(bad, "warning")[0]["text"]
 
 
+@pytest.mark.slow
 def test_f07_three_steps_in_a_row_stop_the_run(tmp_path, tiny_model, bad_in):
     folder = prepared(tmp_path, tiny_model, "training.total_training_steps=9", "training.train_batch_size=8")
     bad_in("reason/policy", 1, 3, 4, 5)

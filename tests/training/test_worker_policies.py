@@ -75,6 +75,7 @@ def test_one_policy_trains_an_adapter_and_the_other_all_weights(tmp_path, tiny_m
     assert [len(steps[0][name][0][0]) for name in (A, B)] == [28, 20]
 
 
+@pytest.mark.slow
 def test_policies_on_two_base_models_have_an_engine_each(tmp_path, tiny_model, steps):
     import shutil
 
@@ -101,6 +102,7 @@ def test_policies_take_turns_and_those_that_wait_keep_everything(tmp_path, tiny_
     assert losses == [{A}, {A}, {B}, {B}, {A}]
 
 
+@pytest.mark.slow
 def test_a_policy_of_a_frozen_agent_keeps_everything_and_has_no_turn(tmp_path, tiny_model, steps):
     ran(
         tmp_path,
@@ -112,6 +114,7 @@ def test_a_policy_of_a_frozen_agent_keeps_everything_and_has_no_turn(tmp_path, t
     assert changed(steps) == [{B}, {B}]
 
 
+@pytest.mark.slow
 def test_full_weights_are_compared_with_where_they_began(tmp_path, tiny_model, steps):
     reward = [f"+models.model_{n}.ppo_trainer_config.algorithm.use_kl_in_reward=true" for n in (0, 1)]
     loss = [f"+{OURS.format(n)}.actor.use_kl_loss=true" for n in (0, 1)]

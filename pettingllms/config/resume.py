@@ -38,7 +38,7 @@ ALLOWED = {
     "training.save_in_background": "who writes checkpoints",
     "training.on_save_failure": "what is done when the disk is full",
     "training.max_failed_share": "when failures end the run",
-    "training.prompt.max_episodes": "the search ends at another step",
+    "training.prompt.max_episodes": "it is read by a search for prompts alone",
     **dict.fromkeys(
         (
             "training.prompt.reflection_url",
@@ -94,6 +94,14 @@ REFUSED = {
 """Keys, or sections with all that is in them, that may not change, and why. The longest match counts; what is
 in neither table is refused."""
 
+SCORED = "a search for prompts compares its scores, those before with those after"
+SCORES = (
+    "training.validate_sample_num",
+    "training.prompt.max_episodes",
+    "env.benchmark",
+    "agent_policy_configs.agent_configs.*.val_llm_config",
+)
+"""Keys that decide about the scores of a search, and when it is over; allowed where weights are trained."""
 UNKNOWN = "nobody has said that a run can go on with another value"
 
 
@@ -118,11 +126,12 @@ class Change:
 def changes(old: ExperimentConfig, new: ExperimentConfig) -> list[Change]:
     """All values, defaults among them, in which the experiment of a checkpoint and another one differ."""
     before, after = (dict(_leaves(one.model_dump(mode="json"), ())) for one in (old, new))
+    searched = new.specialization == "prompt"
     found = []
     for path in dict.fromkeys([*before, *after]):
         was, will_be = before.get(path), after.get(path)
         if was != will_be or (path in before) is not (path in after):
-            allowed, why = _verdict(path)
+            allowed, why = (False, SCORED) if searched and _scores(path) else _verdict(path)
             found.append(Change(path, was, will_be, allowed, why))
     return found
 
@@ -151,6 +160,10 @@ def _verdict(path: KeyPath) -> tuple[bool, str]:
         return False, UNKNOWN
     _, allowed, why = max(rows)
     return allowed, why
+
+
+def _scores(path: KeyPath) -> bool:
+    return any(_covers(pattern.split("."), path) for pattern in SCORES)
 
 
 def _covers(pattern: list[str], path: KeyPath) -> bool:

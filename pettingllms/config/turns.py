@@ -8,9 +8,10 @@ from pettingllms.config.experiment import ExperimentConfig
 
 
 def trained_policies(config: ExperimentConfig) -> list[str]:
-    """The policies of agents that are trained, in the order of `base_models`."""
+    """The policies of agents that act and are trained, in the order of `base_models`."""
     agents = config.agent_policy_configs.agent_configs.values()
-    named = {agent.policy_name for agent in agents if agent.trained}
+    acting = config.multi_agent_interaction.turn_order
+    named = {agent.policy_name for agent in agents if agent.trained and agent.name in acting}
     return [
         name for name in dict.fromkeys(base.name for base in config.base_models.values()) if name in named
     ]

@@ -95,6 +95,11 @@ def _checkpoint(named: Path, step: int | None) -> tuple[Checkpoint, Path | None]
 def _require_policies(checkpoint: Checkpoint, config: ExperimentConfig) -> None:
     """Refuse a checkpoint that lacks a policy of the experiment, which overrides may have changed."""
     known = checkpoint.policies
+    if not known and config.specialization == "prompt":
+        raise UsageError(
+            f"checkpoint {checkpoint.folder} is of a search for prompts, which trains no weights",
+            help="evaluate the file with the winning prompts, best.toml or best.yaml of the run's folder",
+        )
     for base in config.base_models.values():
         if base.name not in known:
             raise UsageError(

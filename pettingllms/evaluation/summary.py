@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 CUT = "length"
-FAILED = ("generation_failed", "infrastructure")
+FAILED = ("generation_failed", "infrastructure", "error")
 
 
 @dataclass(frozen=True, slots=True)

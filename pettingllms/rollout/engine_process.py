@@ -125,6 +125,8 @@ class EngineProcess:
 
     def close(self) -> None:
         """End a child: ask first, kill after a second. A host stays, for who started it to end or to keep."""
+        # A thread that still waits for an answer shall not take this for a loss.
+        self._was_ready = False
         self._connection.close()
 
     def _link(self) -> Link:

@@ -42,6 +42,7 @@ class Engines:
 
     def collect(self, wait: bool = True) -> Answers:
         """What any of the engines has done."""
+        self._hand_over()
         busy = [place for place, pending in enumerate(self._pending) if pending]
         if len(busy) == 1 and not self._working:
             return self._done(busy[0], self._all[busy[0]].collect(wait))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import torch
 
     from pettingllms.models.tokenizer import ChatTokenizer
+    from pettingllms.training.state import BaseModel
 
 WAITING_THREADS = 32
 """For agents and environments that act while the engine works: most of their time they wait for something."""
@@ -68,6 +69,18 @@ class Assembly:
         trust = self.config.resource.trust_remote_code
         made = {path: ChatTokenizer(folder, trust) for path, folder in self.folders.items()}
         return {name: made[plan.path] for name, plan in self.plans.items()}
+
+    def models(self) -> dict[str, BaseModel]:
+        """What a run that goes on compares: each policy's base model, and the adapter that it starts from."""
+        from pettingllms.training.state import BaseModel
+
+        found = {f"base model of {name}": self.folders[plan.path] for name, plan in self.plans.items()}
+        found |= {
+            f"first adapter of {name}": Path(plan.adapter_path).expanduser()
+            for name, plan in self.plans.items()
+            if plan.specialization == "lora" and plan.adapter_path is not None
+        }
+        return {name: BaseModel(folder) for name, folder in found.items()}
 
     def ready(self) -> Engines:
         """The engines as one, once they have loaded."""

@@ -61,8 +61,10 @@ def play(folder: Path, events: EventStream, stop: StopFlag) -> None:
         assembly = assembled(config, folder, events, stop.check, opened)
         engines = assembly.ready()
         rollout = assembly.rollout(engines)
+        served = {policy for told in assembly.settings for policy in told.policies}
         for policy, (version, weights) in _weights(assembly.plans, asked).items():
-            engines.load_policy(policy, version, weights)
+            if policy in served:
+                engines.load_policy(policy, version, weights)
 
         def on_progress(done: int, total: int) -> None:
             events.write("phase", step=asked.step, phase=asked.split, done=done, total=total)
@@ -90,7 +92,7 @@ def _weights(plans: dict[str, PolicyPlan], asked: Play) -> dict[str, tuple[int, 
     starts = {
         name: (0, Path(plan.adapter_path).expanduser().absolute())
         for name, plan in plans.items()
-        if plan.adapter_path is not None
+        if plan.specialization == "lora" and plan.adapter_path is not None
     }
     return starts | asked.policies
 

@@ -80,6 +80,8 @@ class TrainingLoop:
     check: Callable[[], None]
     _now: RunState | None = None
     """The run after its newest whole step: what a step that is broken off goes back to."""
+    _measured: dict[str, float] | None = None
+    """The validation of that step, empty where there was none."""
     _saved: int | None = None
     """The step of the newest checkpoint."""
 
@@ -95,7 +97,7 @@ class TrainingLoop:
             self.saver.wait()
         except Interrupted:
             if self._now is not None and self._saved != self._now.step:
-                self._save(self._now, {})
+                self._save(self._now, self._measured or {})
             self.saver.wait()
             raise
         finally:
@@ -115,7 +117,8 @@ class TrainingLoop:
         ]
         self._send(changed, step)
         if begin is None:
-            self._log({"step": 0, **self._evaluate("val", 0), **self._evaluate("test", 0)})
+            self._measured = self._evaluate("val", 0)
+            self._log({"step": 0, **self._measured, **self._evaluate("test", 0)})
         self._now = self._state_after(step)
         return step
 
@@ -137,7 +140,7 @@ class TrainingLoop:
         if ends := self.schedule.ends_epoch(step):
             tested |= self.epoch.close(self.schedule.epoch(step))
         self._log({"step": step, **record, **measured, **tested})
-        self._now = self._state_after(step)
+        self._now, self._measured = self._state_after(step), measured
         every = self.training.save_freq
         if last or ends or (every and step % every == 0):
             self._save(self._now, measured)

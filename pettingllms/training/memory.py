@@ -101,7 +101,8 @@ class Room:
                 help="lower training.max_response_length or training.max_prompt_length, or set "
                 "actor_rollout_ref.model.enable_gradient_checkpointing = true",
             )
-        self._largest[policy] = (tokens // 2, sequences // 2)
+        known = self._largest.get(policy, (tokens, sequences))
+        self._largest[policy] = (min(known[0], tokens // 2), min(known[1], sequences // 2))
         self._warn(
             f"policy {policy!r}: {tokens} tokens in {sequences} responses did not fit into memory; "
             f"the next micro-batches have at most {tokens // 2} tokens or {sequences // 2} responses, which "

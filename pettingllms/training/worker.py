@@ -60,10 +60,12 @@ def _told(folder: Path, stop: StopFlag) -> int:
     file = folder / EVENTS
     if rank() == 0:
         mend_lines(file)
-    before = file.stat().st_size if file.exists() else None
+    before = file.stat().st_size if file.exists() else 0
+    # A start that was refused has left words too, but nothing of it is in the folder.
+    begun = before > 0 and b'"event": "started"' in file.read_bytes()
     events = EventStream(file, leads=rank() == 0)
     try:
-        run_trial(folder, events, stop, begun=before is not None)
+        run_trial(folder, events, stop, begun=begun)
     except Interrupted as stopped:
         events.write("interrupted")
         return stopped.exit_code
@@ -71,7 +73,7 @@ def _told(folder: Path, stop: StopFlag) -> int:
         print(f"process {rank()}: {lost}", file=sys.stderr)
         # Whoever went first has said why, if it could.
         time.sleep(TOLD_SECONDS)
-        if b'"event": "error"' not in file.read_bytes()[before or 0 :]:
+        if b'"event": "error"' not in file.read_bytes()[before:]:
             events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code, lost=True)
         return lost.exit_code
     except Exception as error:
@@ -152,9 +154,8 @@ def _build_loop(
         training.seed,
     )
     policies = Policies(plans.values(), assembly.folders, device, trust_remote_code=trust, seed=training.seed)
-    critics = build_critics(
-        policies, _critic_folders(assembly, events), trust_remote_code=trust, seed=training.seed
-    )
+    critic_folders = _critic_folders(assembly, events)
+    critics = build_critics(policies, critic_folders, trust_remote_code=trust, seed=training.seed)
     ranks = Ranks.joined()
     rollout = assembly.rollout(assembly.ready())
     controls = {
@@ -179,10 +180,8 @@ def _build_loop(
         room=room,
         parts={
             RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
-            **{
-                f"base model of {name}": BaseModel(assembly.folders[plan.path])
-                for name, plan in plans.items()
-            },
+            **assembly.models(),
+            **{f"model of critics {path}": BaseModel(model) for path, model in critic_folders.items()},
             "epoch means": epoch,
             "steps without a number": nonfinite,
             "room in memory": room,

@@ -153,6 +153,7 @@ def a_search(folder, reflector, *agents, check=lambda: None, engine=None, limit=
         reflection=Reflection(reflector, texts, memory, 0, lead, events.warning),
         memory=memory,
         random=RandomNumbers(0),
+        models={},
         policies=nothing,
         saver=CheckpointSaver(training, nothing, folder, events),
         begin=newest_whole(folder / "checkpoints", events.warning),

@@ -19,7 +19,7 @@ SCHEMA = ExperimentSchema()
 
 TRAINING = (
     *("train_batch_size", "train_sample_num", "sample_temperature", "val_freq", "resample_freq"),
-    *("epoch_size", "rollout_mode", "if_greedy", "save_freq"),
+    *("epoch_size", "rollout_mode", "if_greedy", "save_freq", "alternate_every"),
 )
 """Keys of `training` that only the training of weights reads."""
 BELOW_TRAINER = (
@@ -28,6 +28,8 @@ BELOW_TRAINER = (
     "algorithm",
     "actor_rollout_ref.actor",
     "actor_rollout_ref.model.specialization",
+    "critic",
+    "trainer.critic_warmup",
 )
 """Keys and sections of a policy's trainer that only the training of weights reads."""
 OF_ENDPOINTS = ("reflection_key_variable", "reflection_timeout", "reflection_attempts")

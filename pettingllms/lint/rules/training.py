@@ -100,7 +100,7 @@ def no_validation_between(context: Context) -> Iterator[Finding]:
     "PLM312",
     "mini-batch",
     Severity.ERROR,
-    reads=["training.train_batch_size", f"{OURS}.actor.ppo_mini_batch_size"],
+    reads=["specialization", "training.train_batch_size", f"{OURS}.actor.ppo_mini_batch_size"],
 )
 def mini_batch(context: Context) -> Iterator[Finding]:
     """`ppo_mini_batch_size` is larger than `train_batch_size`, or does not divide it.
@@ -109,6 +109,8 @@ def mini_batch(context: Context) -> Iterator[Finding]:
     over is a smaller last mini-batch, whose optimizer step counts as much as that of the others; where the
     size is larger than the batch, all of a batch is one mini-batch.
     """
+    if context.config.specialization == "prompt":
+        return
     tasks = context.config.training.train_batch_size
     for key, model in context.config.models.items():
         size = model.ppo_trainer_config.actor_rollout_ref.actor.ppo_mini_batch_size
@@ -137,7 +139,7 @@ def _divisors_near(size: int, tasks: int) -> list[int]:
     "PLM317",
     "single-candidate",
     Severity.ERROR,
-    reads=["training.train_sample_num", f"{TRAINER}.algorithm.adv_estimator", *USED],
+    reads=["specialization", "training.train_sample_num", f"{TRAINER}.algorithm.adv_estimator", *USED],
 )
 def single_candidate(context: Context) -> Iterator[Finding]:
     """`train_sample_num` is 1: there is nothing to compare a candidate with, and nothing is learned.
@@ -145,7 +147,7 @@ def single_candidate(context: Context) -> Iterator[Finding]:
     The estimators `grpo`, `dr_grpo` and `rloo` take the advantage of a candidate from the others of its
     group. In a group of one every advantage is 0, and so is every gradient.
     """
-    if context.config.training.train_sample_num != 1:
+    if context.config.training.train_sample_num != 1 or context.config.specialization == "prompt":
         return
     estimators = [
         policy.model.ppo_trainer_config.algorithm.adv_estimator for policy in used_policies(context.config)
@@ -163,7 +165,7 @@ def single_candidate(context: Context) -> Iterator[Finding]:
     "trajectories-in-a-tree",
     Severity.ERROR,
     reads=[
-        *("training.rollout_mode", f"{TRAINER}.algorithm.grouping", *USED),
+        *("specialization", "training.rollout_mode", f"{TRAINER}.algorithm.grouping", *USED),
         "agent_policy_configs.agent_configs.*.trained",
     ],
 )
@@ -175,7 +177,7 @@ def trajectories_in_a_tree(context: Context) -> Iterator[Finding]:
     `grouping = "agent_turn"` compares the candidates of each turn. Policies of agents that are not trained do
     not count.
     """
-    if context.config.training.rollout_mode != "tree":
+    if context.config.training.rollout_mode != "tree" or context.config.specialization == "prompt":
         return
     agents = context.config.agent_policy_configs.agent_configs.values()
     trained = {agent.policy_name for agent in agents if agent.trained}
@@ -212,7 +214,7 @@ def default_lora_rank(context: Context) -> Iterator[Finding]:
     "PLM320",
     "filter-keeps-nothing",
     Severity.ERROR,
-    reads=[f"{TRAINER}.filter_method", f"{TRAINER}.filter_ratio"],
+    reads=["specialization", f"{TRAINER}.filter_method", f"{TRAINER}.filter_ratio"],
 )
 def filter_keeps_nothing(context: Context) -> Iterator[Finding]:
     """`filter_ratio` is 0: it is the share that the filter keeps.
@@ -221,6 +223,8 @@ def filter_keeps_nothing(context: Context) -> Iterator[Finding]:
     `median` keep it of the samples beside those above the mean or median. The original code removes that
     share of the groups instead, so that its files may say 0 where all samples are meant to stay.
     """
+    if context.config.specialization == "prompt":
+        return
     for key, model in context.config.models.items():
         ppo = model.ppo_trainer_config
         if ppo.filter_method in ("mean", "median", "std", "uid") and ppo.filter_ratio == 0:

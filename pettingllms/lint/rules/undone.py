@@ -95,7 +95,6 @@ SETTINGS = (
         f"{ROLLOUT}.name",
         _is_not("vllm"),
     ),
-    Undone(ROLLOUT, "max_model_len", f"{ROLLOUT}.name", _is("hf")),
     Undone(ROLLOUT, "dtype lora_serving free_cache_engine", f"{ROLLOUT}.name", _is("scripted")),
     Undone(ROLLOUT, "gpu_memory_utilization free_cache_engine", "training.device", _is("cpu")),
     Undone(SCRIPTED, "replies", f"{ROLLOUT}.name", _is_not("scripted")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class PromptSearch:
     ends when `total_training_steps` are done, `max_episodes` were played, or a candidate solves all of
     validation. `tasks`: of every split; those of training are reflected on, those of validation decide, those
     of test are played with the first candidate and with the winner. `policies`: none, as nothing is trained.
+    `models`: what the policies start from, which must stay the same.
     `begin`: the checkpoint to go on from, as the leading process knows it.
     """
 
@@ -48,6 +49,7 @@ class PromptSearch:
     reflection: Reflection
     memory: Memory
     random: RandomNumbers
+    models: Mapping[str, Part]
     policies: Policies
     saver: CheckpointSaver
     begin: Path | None
@@ -70,7 +72,7 @@ class PromptSearch:
                 "a search for prompts needs validation tasks: they decide which prompts are better",
                 help="set env.benchmark, or give the validation split a size in env.options",
             )
-        parts: dict[str, Part] = {RANDOM: self.random, PART: self.memory}
+        parts: dict[str, Part] = {RANDOM: self.random, PART: self.memory, **self.models}
         begin, *_ = self.ranks.together(lambda: self.begin)
         if begin is not None:
             self._saved = load_checkpoint(begin, self.policies, parts, self.ranks.rank)
@@ -112,6 +114,7 @@ class PromptSearch:
             if self.ranks.leads:
                 write_pool(pool, self.folder, done=done)
             parts = {RANDOM: self.random.state(), PART: self.memory.state()}
+            parts |= {name: model.state() for name, model in self.models.items()}
             self._now = RunState(pool.step, self.policies.snapshot(), parts)
             self._save(self._now)
         self.trials.step = pool.step + 1

@@ -72,6 +72,7 @@ def build_search(
         training.seed,
         on_progress,
         events.warning,
+        training.max_failed_share,
     )
     return PromptSearch(
         training=training,
@@ -80,6 +81,7 @@ def build_search(
         trials=trials,
         reflection=Reflection(reflector, texts, memory, training.seed, lead, events.warning),
         memory=memory,
+        models=assembly.models(),
         random=RandomNumbers(derive(training.seed, "process", ranks.rank)),
         policies=nothing,
         saver=CheckpointSaver(training, nothing, folder, events),

@@ -28,7 +28,7 @@ def component(name: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class PromptTexts:
-    """The texts of the trained agents of a team.
+    """The texts of the agents of a team that act and are trained.
 
     `tokenizers`, `limits`: that of each agent, and its longest prompt in tokens.
     """
@@ -42,12 +42,14 @@ class PromptTexts:
         """The texts as the file sets them; a system prompt that it does not set is the agent class's own."""
         texts: Candidate = {}
         for agent in self.agents.agent_configs.values():
-            if agent.trained and "system_prompt" in self.components:
+            if not agent.trained or agent.name not in self.limits:
+                continue
+            if "system_prompt" in self.components:
                 own = build_agent(agent).system_prompt
                 texts[f"{agent.name}.system_prompt"] = (
                     own if agent.system_prompt is None else agent.system_prompt
                 )
-            if agent.trained and "examples" in self.components:
+            if "examples" in self.components:
                 shown = [example.model_dump() for example in agent.examples]
                 texts[f"{agent.name}.examples"] = json.dumps(shown, indent=1, ensure_ascii=False)
         return texts

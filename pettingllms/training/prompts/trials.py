@@ -53,8 +53,9 @@ class PromptTrials:
     the machinery around an environment fails counts as not solved, as in validation, and is told of.
 
     `make_team`: the team of these agents. `settings`: of evaluation. `repeats`: episodes per task of
-    validation and test. `on_progress`: is told the split, the turns that are done, and all of them. `step`:
-    which one is under way. `played`: episodes by split, since somebody took them last.
+    validation and test. `on_progress`: is told the split, the turns that are done, and all of them.
+    `max_failed_share`: of the actions of a trial. `step`: which one is under way. `played`: episodes by
+    split, since somebody took them last.
     """
 
     texts: PromptTexts
@@ -67,6 +68,7 @@ class PromptTrials:
     seed: int
     on_progress: Callable[[Split, int, int], None]
     said: Callable[[str], None]
+    max_failed_share: float = 1.0
     step: int = 0
     played: dict[Split, list[Episode]] = field(default_factory=dict)
 
@@ -113,7 +115,7 @@ class PromptTrials:
 
     def _judged(self, split: Split, episodes: list[list[Episode]]) -> Outcome:
         flat = [one for own in episodes for one in own]
-        refuse_without_rewards(f"a trial of prompts ({split})", flat)
+        refuse_without_rewards(f"a trial of prompts ({split})", flat, self.max_failed_share)
         failed = sum(bool(one.metrics["failed_generations"] or one.metrics["failed_actions"]) for one in flat)
         if failed:
             self.said(f"{failed} of {len(flat)} episodes of {split} failed through no fault of the agents")

@@ -111,7 +111,7 @@ def watch_all(profile):
     from pettingllms.rollout.engine_process import EngineProcess
     from pettingllms.rollout.play import Rollout
     from pettingllms.rollout.workers import Workers
-    from pettingllms.training import loop, policies, update
+    from pettingllms.training import loop, policies, token_update, update
 
     profile.watch_step(loop.TrainingLoop, "_trained")
     for owner, name, phase, part in (
@@ -122,7 +122,7 @@ def watch_all(profile):
         (EngineProcess, "submit", *ENGINE),
         (EngineProcess, "collect", *ENGINE),
         (Workers, "finished", "rollout", "waiting for agents and environments"),
-        (update, "build_batch", "train", "tensors of the batch"),
+        (token_update, "build_batch", "train", "tensors of the batch"),
         (policies.Policies, "score", "train", "forward"),
         (policies, "chosen_logprobs", "train", "log-probabilities"),
         (update, "policy_loss", "train", "loss"),
@@ -145,15 +145,15 @@ def run(profile, steps, folder):
     """One trial of the quickstart in `folder`."""
     from pettingllms.config.trial_file import trial_toml
     from pettingllms.lint.engine import check_experiment
-    from pettingllms.training import worker
+    from pettingllms.training import assembly, worker
 
     overrides = [*OVERRIDES, f"training.total_training_steps={steps}"]
     (folder / "trial.toml").write_text(
         trial_toml(check_experiment(QUICKSTART, overrides).experiment.stored), encoding="utf-8"
     )
     report = folder / "engine_times.txt"
-    settings = worker.engine_settings
-    worker.engine_settings = lambda *args: probed(settings(*args), report)
+    settings = assembly.engine_settings
+    assembly.engine_settings = lambda *args: probed(settings(*args), report)
     watch_all(profile)
     if worker.main(folder) != 0:
         raise SystemExit((folder / "events.jsonl").read_text())

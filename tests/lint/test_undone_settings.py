@@ -207,7 +207,6 @@ ROWS = [
             ("gpu_memory_utilization", 0.9),
         )
     ),
-    (f"{ROLLOUT}.max_model_len", 1024, HF, 'rollout.name = "hf"', FIXED),
     *(
         (f"{ROLLOUT}.{key}", value, FIXED, 'rollout.name = "scripted"', CUDA | HF)
         for key, value in (("dtype", "float32"), ("lora_serving", "merged"), ("free_cache_engine", False))

@@ -34,13 +34,13 @@ def arrived(plain, report):
     collect = VllmEngine.collect
     inside = []
 
-    def told(self):
+    def told(self, wait=True):
         if not inside:
             inside.append(0.0)
             _watch_vllm(inside)
         inside[0] = 0.0
         begin = time.perf_counter()
-        done = collect(self)
+        done = collect(self, wait)
         with Path(report).open("a") as lines:
             lines.write(f"{begin} {time.perf_counter()} {inside[0]}\n")
         return done

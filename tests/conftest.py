@@ -1,15 +1,29 @@
-"""Fixtures of all tests: golden files, and a cache of their own."""
+"""Fixtures of all tests: golden files, and a cache and secrets of their own."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from pettingllms import hiding
+
+# Tensors of tests are tiny, and two processes of tests share the cores: threads that spin while they
+# wait for work would take them from one another. Processes that tests start read these as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("KMP_BLOCKTIME", "0")
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """No test reads or writes the cache of the person who runs it."""
     monkeypatch.setenv("PETTINGLLMS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch):
+    """What one test hides from the output of its process is no secret of the next."""
+    monkeypatch.setattr(hiding, "_hidden", {})
 
 
 @pytest.fixture

@@ -161,7 +161,8 @@ def test_penalties_are_those_of_enough_memory(tiny_model, monkeypatch, packed):
     wanted, none = measured(10**6)
     got, halved = measured(30)
     assert none == 0 and halved >= 1
-    assert got == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+    # Differences of log-probabilities near 5, which differ by a rounding or two: 2.4e-7 each.
+    assert got == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
 def test_real_memory_that_runs_out_is_recognised(tiny_model):

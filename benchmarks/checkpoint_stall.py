@@ -111,7 +111,7 @@ class Saving:
         from pettingllms.training.state import RunState
 
         self.step += 1
-        saver.save(Checkpoint(RunState(self.step, self.snapshot, self.parts), [self.random], {}))
+        saver.save(Checkpoint(RunState(self.step, self.snapshot, self.parts), [self.parts], {}))
 
     def tensors(self):
         """Bytes of all that is saved."""

@@ -26,7 +26,7 @@ from pettingllms.runs.checkpoints import (
 )
 from pettingllms.training.policies import Policies, Snapshot
 from pettingllms.training.state import (
-    RANDOM,
+    OF_PROCESS,
     Part,
     PartState,
     RunState,
@@ -41,23 +41,26 @@ GIGABYTE = 1e9
 class Checkpoint:
     """What is written.
 
-    `random`: the random numbers of each process; `metrics`: the validation of the step, empty without one.
+    `own`: the parts that each process has its own of; `metrics`: the validation of the step, empty without
+    one.
     """
 
     state: RunState
-    random: Sequence[PartState]
+    own: Sequence[Mapping[str, PartState]]
     metrics: Mapping[str, float]
 
     @property
     def parts(self) -> dict[str, PartState]:
-        """The parts under the names that they have in a checkpoint: each process's random numbers are one."""
-        shared = {name: part for name, part in self.state.parts.items() if name != RANDOM}
-        return shared | {random_of(rank): part for rank, part in enumerate(self.random)}
+        """The parts under the names that they have in a checkpoint: those of each process with its rank."""
+        shared = {name: part for name, part in self.state.parts.items() if name not in OF_PROCESS}
+        return shared | {
+            stored_name(name, rank): part for rank, own in enumerate(self.own) for name, part in own.items()
+        }
 
 
-def random_of(rank: int) -> str:
-    """The name under which a checkpoint has the random numbers of one process."""
-    return f"{RANDOM} of process {rank}"
+def stored_name(part: str, rank: int) -> str:
+    """The name under which a checkpoint has a part of the process `rank`."""
+    return f"{part} of process {rank}" if part in OF_PROCESS else part
 
 
 def write_checkpoint(checkpoint: Checkpoint, policies: Policies, root: Path, trial: str) -> Path:
@@ -100,14 +103,14 @@ def write_checkpoint(checkpoint: Checkpoint, policies: Policies, root: Path, tri
 def load_checkpoint(folder: Path, policies: Policies, parts: Mapping[str, Part], rank: int) -> int:
     """Put all that a whole checkpoint holds into `policies` and `parts`, bit for bit; returns its step.
 
-    `rank`: whose random numbers the part of that name takes. Raises CheckpointError when it is of other
+    `rank`: whose the parts are that each process has its own of. Raises CheckpointError when it is of other
     policies or parts.
     """
     state, tensors = read_state(folder), load_file(folder / TENSORS)
     found = {part["name"]: (number, part["values"]) for number, part in enumerate(state["parts"])}
-    wanted = {name: random_of(rank) if name == RANDOM else name for name in parts}
+    wanted = {name: stored_name(name, rank) for name in parts}
     names = [policy["name"] for policy in state["policies"]]
-    theirs = {name for name in found if not name.startswith(RANDOM) or name == random_of(rank)}
+    theirs = {name for name in found if not name.startswith(OF_PROCESS) or name in wanted.values()}
     if names != list(policies.plans) or theirs != set(wanted.values()):
         have, want = [*names, *sorted(theirs)], [*policies.plans, *sorted(wanted.values())]
         raise CheckpointError(

@@ -16,7 +16,7 @@ from pathlib import Path
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.config.trial_file import read_trial
 from pettingllms.envs.splits import tasks_of
-from pettingllms.errors import Interrupted, PettingLLMsError
+from pettingllms.errors import Interrupted
 from pettingllms.evaluation.play_file import Play
 from pettingllms.hiding import guard_output
 from pettingllms.process import end_with_parent
@@ -24,9 +24,9 @@ from pettingllms.rollout.play import RolloutSettings
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.assembly import assembled
 from pettingllms.training.events import EventStream
+from pettingllms.training.failures import explained
 from pettingllms.training.records import write_samples
 from pettingllms.training.stopping import StopFlag
-from pettingllms.training.worker import FAILED
 
 
 def main(folder: Path) -> int:
@@ -39,16 +39,12 @@ def main(folder: Path) -> int:
     except Interrupted as stopped:
         events.write("interrupted")
         return stopped.exit_code
-    except PettingLLMsError as error:
-        if error.__cause__ is not None:
-            traceback.print_exc()
-        text = f"{error}; {error.help}" if error.help else str(error)
-        events.write("error", text=text, exit_code=error.exit_code)
-        return error.exit_code
     except Exception as error:
-        traceback.print_exc()
-        events.write("error", text=f"{type(error).__name__}: {error}", exit_code=FAILED)
-        return FAILED
+        failure = explained(error)
+        if not failure.expected:
+            traceback.print_exc()
+        events.error(failure.line, failure.exit_code)
+        return failure.exit_code
     events.write("finished")
     return 0
 

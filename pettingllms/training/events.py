@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ class EventStream:
     def status(self, text: str) -> None:
         """Something that takes time begins."""
         self.write("status", text=text)
+
+    def error(self, text: str, exit_code: int, **fields: Any) -> None:
+        """Why the run ends. A disk too full for this line is not the reason that is looked for."""
+        with suppress(OSError):
+            self.write("error", text=text, exit_code=exit_code, **fields)
 
     def warning(self, text: str) -> None:
         """Something the user should know; the run goes on."""

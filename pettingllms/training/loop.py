@@ -38,7 +38,7 @@ from pettingllms.training.records import (
     write_samples,
 )
 from pettingllms.training.saving import CheckpointSaver
-from pettingllms.training.state import RANDOM, Part, RunState
+from pettingllms.training.state import Part, RunState
 from pettingllms.training.tasks import TaskSchedule
 from pettingllms.training.token_update import UpdateResult
 from pettingllms.training.update import Update
@@ -341,10 +341,10 @@ class TrainingLoop:
 
     def _save(self, state: RunState, validation: dict[str, float]) -> None:
         """Hand `state` to whoever writes it; nothing is copied, as it is a copy that nobody changes."""
-        random = self.ranks.together(lambda: state.parts[RANDOM])
+        own = self.ranks.together(state.of_process)
         self._saved = state.step
         if self.ranks.leads:
             self.events.write("phase", step=state.step, phase="checkpoint", done=0, total=1)
             # Seconds are no result: two runs of one seed write the same checkpoints.
             metrics = {name: value for name, value in validation.items() if name.startswith("val/")}
-            self.saver.save(Checkpoint(state, random, metrics))
+            self.saver.save(Checkpoint(state, own, metrics))

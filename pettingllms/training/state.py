@@ -19,8 +19,9 @@ from pettingllms.training.policies import Snapshot
 PartState = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and values that JSON can hold."""
 
-RANDOM = "random numbers"
-"""The part that every process of a run has its own of."""
+RANDOM, ROOM = "random numbers", "room in memory"
+OF_PROCESS = (RANDOM, ROOM)
+"""The parts that every process of a run has its own of, where it has them."""
 
 
 class Part(Protocol):
@@ -44,6 +45,10 @@ class RunState:
     step: int
     policies: Snapshot
     parts: dict[str, PartState]
+
+    def of_process(self) -> dict[str, PartState]:
+        """The parts that other processes have others of."""
+        return {name: part for name, part in self.parts.items() if name in OF_PROCESS}
 
 
 class RandomNumbers:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pettingllms.config.homes import cpu_threads
 from pettingllms.config.trial_file import read_trial
 from pettingllms.envs.splits import SPLITS, tasks_of
-from pettingllms.errors import Interrupted, LostRankError, PettingLLMsError, RefusedError
+from pettingllms.errors import Interrupted, LostRankError, RefusedError
 from pettingllms.hiding import guard_output
 from pettingllms.models.folders import local_folder
 from pettingllms.process import end_with_parent
@@ -30,6 +30,7 @@ from pettingllms.runs.records import EVENTS, mend_lines
 from pettingllms.training.assembly import Assembly, assembled, launched_device, rank, run_loggers
 from pettingllms.training.continuing import continued
 from pettingllms.training.events import EventStream
+from pettingllms.training.failures import explained
 from pettingllms.training.stopping import StopFlag
 from pettingllms.training.tasks import TaskSchedule
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from pettingllms.training.loop import TrainingLoop
     from pettingllms.training.prompts.search import PromptSearch
 
-FAILED = 3
 TOLD_SECONDS = 1.0
 """How long a process that fails may take to say so."""
 
@@ -74,21 +74,17 @@ def _told(folder: Path, stop: StopFlag) -> int:
         # Whoever went first has said why, if it could.
         time.sleep(TOLD_SECONDS)
         if b'"event": "error"' not in file.read_bytes()[before:]:
-            events.write("error", text=f"{lost}; {lost.help}", exit_code=lost.exit_code, lost=True)
+            events.error(f"{lost}; {lost.help}", lost.exit_code, lost=True)
         return lost.exit_code
     except Exception as error:
-        text, code, advice = f"{type(error).__name__}: {error}", FAILED, None
-        if isinstance(error, PettingLLMsError):
-            text, code, advice = str(error), error.exit_code, error.help
-        if rank():
-            text = f"process {rank()} of the run: {text}"
-        if isinstance(error, PettingLLMsError) and error.__cause__ is None:
-            # Said in its own words: where in the code it was found helps nobody.
-            print(f"{text}; {advice}" if advice else text, file=sys.stderr)
+        failure = explained(error)
+        whose = f"process {rank()} of the run: " if rank() else ""
+        if failure.expected:
+            print(f"{whose}{failure.line}", file=sys.stderr)
         else:
             traceback.print_exc()
-        events.write("error", text=f"{text}; {advice}" if advice else text, exit_code=code)
-        return code
+        events.error(f"{whose}{failure.line}", failure.exit_code)
+        return failure.exit_code
     events.write("finished")
     return 0
 
@@ -135,7 +131,7 @@ def _build_loop(
     from pettingllms.training.ranks import Ranks
     from pettingllms.training.records import EpochMeans
     from pettingllms.training.saving import CheckpointSaver
-    from pettingllms.training.state import RANDOM, BaseModel, RandomNumbers
+    from pettingllms.training.state import RANDOM, ROOM, BaseModel, RandomNumbers
 
     config, plans = assembly.config, assembly.plans
     training, trust = config.training, config.resource.trust_remote_code
@@ -180,11 +176,11 @@ def _build_loop(
         room=room,
         parts={
             RANDOM: RandomNumbers(derive(training.seed, "process", ranks.rank)),
+            ROOM: room,
             **assembly.models(),
             **{f"model of critics {path}": BaseModel(model) for path, model in critic_folders.items()},
             "epoch means": epoch,
             "steps without a number": nonfinite,
-            "room in memory": room,
             **{f"KL weight of {name}": control for name, control in controls.items()},
             **{f"critic of {name}": critic for name, critic in critics.items()},
         },

@@ -13,11 +13,12 @@ from pettingllms.config.ppo import KlControlConfig
 from pettingllms.errors import CheckpointError
 from pettingllms.runs.checkpoints import fault
 from pettingllms.training.checkpoint import Checkpoint, load_checkpoint, write_checkpoint
+from pettingllms.training.memory import Room
 from pettingllms.training.penalties import KlControl
 from pettingllms.training.policies import Policies
 from pettingllms.training.ranks import Ranks
 from pettingllms.training.records import EpochMeans
-from pettingllms.training.state import RANDOM, RandomNumbers, RunState
+from pettingllms.training.state import RANDOM, ROOM, RandomNumbers, RunState
 from pettingllms.training.update import Update
 
 NAMES = ("a/b", "b")
@@ -47,7 +48,7 @@ class Run:
 
     def checkpoint(self, step=3, **metrics):
         state = self.state(step)
-        return Checkpoint(state, [state.parts[RANDOM]], metrics)
+        return Checkpoint(state, [state.of_process()], metrics)
 
     def write(self, root, step=3):
         return write_checkpoint(self.checkpoint(step), self.policies, root, "seed = 0\n")
@@ -130,11 +131,24 @@ def test_each_process_gets_its_own_random_numbers(trained, tiny_model, tmp_path)
     torch.manual_seed(5)
     second = RandomNumbers.state(trained.parts[RANDOM])
     checkpoint = trained.checkpoint()
-    both = Checkpoint(checkpoint.state, [*checkpoint.random, second], {})
+    both = Checkpoint(checkpoint.state, [*checkpoint.own, {RANDOM: second}], {})
     folder = write_checkpoint(both, trained.policies, tmp_path, "")
     other = Run(tiny_model)
     load_checkpoint(folder, other.policies, other.parts, rank=1)
     assert torch.equal(torch.get_rng_state(), second[0]["cpu"])
+
+
+def test_each_process_knows_again_what_fits_into_its_memory(trained, tiny_model, tmp_path):
+    first, second = ({"a/b": [64, 2]}, {"a/b": [32, 1]})
+    checkpoint = trained.checkpoint()
+    processes = (*checkpoint.own, trained.state().of_process())
+    own = [one | {ROOM: ({}, values)} for one, values in zip(processes, (first, second), strict=True)]
+    folder = write_checkpoint(Checkpoint(checkpoint.state, own, {}), trained.policies, tmp_path, "")
+    for rank, tokens in enumerate((64, 32)):
+        other = Run(tiny_model)
+        other.parts[ROOM] = Room(print)
+        load_checkpoint(folder, other.policies, other.parts, rank=rank)
+        assert other.parts[ROOM].tokens("a/b", 2048) == tokens
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,8 @@ def main():
         assert ended == [0, 0], (killed / "log.txt").read_text()
         wanted, found = tally.results(whole), tally.results(killed)
         state = json.loads(wanted["checkpoints/step_000006/state.json"])
-        assert [part["name"] for part in state["parts"]][-2:] == [
-            "random numbers of process 0",
-            "random numbers of process 1",
+        assert [part["name"] for part in state["parts"]][-4:] == [
+            f"{part} of process {rank}" for rank in (0, 1) for part in ("random numbers", "room in memory")
         ]
         print(json.dumps([name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]))
 

@@ -144,9 +144,9 @@ class PromptSearch:
         return self.trials.outcomes([Trial(candidate, self.tasks[split])])[0].metrics
 
     def _save(self, state: RunState) -> None:
-        random = self.ranks.together(lambda: state.parts[RANDOM])
+        own = self.ranks.together(state.of_process)
         self._saved = state.step
         if self.ranks.leads:
             self.events.write("phase", step=state.step, phase="checkpoint", done=0, total=1)
             metrics = {name: value for name, value in self._validation.items() if name.startswith("val/")}
-            self.saver.save(Checkpoint(state, random, metrics))
+            self.saver.save(Checkpoint(state, own, metrics))

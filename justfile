@@ -23,7 +23,7 @@ check:
 
 # All tests but the slow ones
 test *ARGS:
-    {{env}} pytest {{ARGS}}
+    {{env}} pytest --numprocesses 2 --dist loadfile {{ARGS}}
 
 # The slow proofs: real learning, determinism, interruption (about 20 minutes on 2 cores)
 test-slow *ARGS:

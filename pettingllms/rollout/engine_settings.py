@@ -30,7 +30,7 @@ def engine_settings(config: ExperimentConfig, asked: Sequence[PolicyPlan], model
         max_model_len=first_set(
             rollout.max_model_len,
             max(
-                reflection_length(config),
+                reflection_length(config, [plan.name for plan in asked]),
                 *(plan.max_prompt_length + plan.max_response_length for plan in asked),
             ),
         ),

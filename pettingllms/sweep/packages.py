@@ -55,11 +55,11 @@ def missing(modules: Iterable[str]) -> list[str]:
     return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
-def needed_modules(config: ExperimentConfig, *, study: bool) -> list[str]:
-    """The modules that a trial of `config` imports; a study needs one more."""
+def needed_modules(config: ExperimentConfig, *, study: bool, playing: bool = False) -> list[str]:
+    """The modules that a trial of `config` imports; a study needs one more, `playing` alone no search."""
     policies = plan_policies(config).values()
     modules = list(TRAINER_MODULES)
-    if config.specialization == "prompt":
+    if config.specialization == "prompt" and not playing:
         modules.append("gepa")
     if any(policy.rollout.name == "vllm" for policy in policies):
         modules.append("vllm")
@@ -70,10 +70,15 @@ def needed_modules(config: ExperimentConfig, *, study: bool) -> list[str]:
     return modules
 
 
-def require_packages(configs: Iterable[ExperimentConfig], *, study: bool) -> None:
-    """Raise RefusedError, naming everything that is missing at once, when a trial could not be imported."""
+def require_packages(
+    configs: Iterable[ExperimentConfig], *, study: bool = False, playing: bool = False
+) -> None:
+    """Raise RefusedError, naming everything that is missing at once, when a trial could not be imported.
+
+    `study`: Optuna runs it. `playing`: episodes are played, and nothing is trained or searched.
+    """
     for config in configs:
-        absent = missing(needed_modules(config, study=study))
+        absent = missing(needed_modules(config, study=study, playing=playing))
         if absent:
             device = config.training.device
             hint = f"install with: uv sync --extra {device}"

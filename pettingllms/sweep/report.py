@@ -56,10 +56,8 @@ def show_trial(trial: Trial, result: TrialResult, stream: TextIO) -> None:
 
 def trial_json(trial: Trial, result: TrialResult) -> dict[str, Any]:
     """The result of a trial for programs."""
-    best = best_of(trial.folder)
     return {
         **_result_json(trial.folder, result, result.status, result.reason),
-        **({"best_prompts": str(best)} if best is not None else {}),
         "exit_code": result.exit_code,
     }
 
@@ -87,6 +85,7 @@ def _row_json(row: FinishedTrial) -> dict[str, Any]:
 
 
 def _result_json(folder: Path, result: TrialResult, status: str, reason: str | None) -> dict[str, Any]:
+    best = best_of(folder)
     return {
         "status": status,
         "reason": reason,
@@ -95,6 +94,7 @@ def _result_json(folder: Path, result: TrialResult, status: str, reason: str | N
         "folder": str(folder),
         "log": str(result.log_path),
         "checkpoint": result.checkpoint,
+        **({"best_prompts": str(best)} if best is not None else {}),
     }
 
 

@@ -116,7 +116,7 @@ def test_whole_models_have_a_command_each(trained, tiny_model, use_writer, tmp_p
     assert first == (
         f"vllm serve {tmp_path}/out/tool_policy --generation-config vllm --served-model-name 'tool policy'"
     )
-    assert second.endswith("--served-model-name reason/policy")
+    assert second.endswith("--served-model-name reason/policy --port 8001")
     asked = json.loads((tmp_path / "out" / "tool_policy" / "asked.json").read_text())
     assert (asked["merged"], asked["dtype"]) == (True, "bfloat16")
     card = (tmp_path / "out" / "README.md").read_text()

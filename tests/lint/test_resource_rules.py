@@ -163,6 +163,21 @@ def test_a_damaged_model_folder_stops_no_rule(tmp_path, text):
         assert found(code, changes, Facts.assumed("gpus=1,gpu_memory=1B,disk=0B")) == []
 
 
+def test_a_critic_with_a_model_of_its_own_takes_disk_space():
+    trainer = "models.model_0.ppo_trainer_config"
+    critic = {f"{trainer}.critic.model.path": FOURTEEN, "training.keep_checkpoints": 5}
+    there = Facts.assumed("disk=0B")
+    (without,) = found("PLM316", critic, there)
+    critic[f"{trainer}.algorithm.adv_estimator"] = "gae"
+    (whole,) = found("PLM316", critic, there)
+    (adapted,) = found("PLM316", critic | {f"{trainer}.critic.model.lora_rank": 8}, there)
+    sizes = [float(text.split(" of ")[1].split()[0]) for text in (without, adapted, whole)]
+    units = [text.split(" of ")[1].split()[1] for text in (without, adapted, whole)]
+    # 494 million weights of 12 bytes each, and a little for the policy's adapter.
+    assert units == ["MiB", "MiB", "GiB"] and whole.split(" of ")[1].startswith("5.6 GiB")
+    assert sizes[0] < sizes[1]
+
+
 @pytest.mark.parametrize(
     ("settings", "parameters"),
     [

@@ -3,7 +3,9 @@
 import pytest
 from served_engines import settings
 
-from pettingllms.rollout.engine_settings import differences
+from pettingllms.config.homes import engine_groups, plan_policies
+from pettingllms.lint.engine import check_experiment
+from pettingllms.rollout.engine_settings import differences, engine_settings
 
 
 @pytest.mark.parametrize("serving", ["merged", "adapter"])
@@ -44,3 +46,35 @@ def test_everything_else_counts(tmp_path, change):
 
 def test_another_model_is_another_engine(tmp_path):
     assert differences(settings(tmp_path), settings(tmp_path / "other")) == ["model_folder"]
+
+
+SEARCH = """\
+specialization = "prompt"
+resource.n_gpus_per_node = 0
+env = { name = "math_env", dataset = "builtin:arithmetic", max_turns = 2 }
+[base_models]
+policy_0 = { path = "builtin:smollm2-135m-instruct", name = "one" }
+policy_1 = { path = "@OTHER@", name = "two" }
+[agent_policy_configs]
+num_agents = 2
+[agent_policy_configs.agent_configs]
+agent_0 = { name = "reasoning_generator", policy_name = "one" }
+agent_1 = { name = "tool_generator", policy_name = "two" }
+[multi_agent_interaction]
+turn_order = ["reasoning_generator", "tool_generator"]
+[training]
+device = "cpu"
+max_prompt_length = 32
+max_response_length = 32
+prompt = { reflection_model = "two", reflection_prompt_length = 64, reflection_response_length = 32 }
+"""
+
+
+def test_only_the_engine_that_reflects_holds_prompts_of_reflection(tmp_path, tiny_model):
+    path = tmp_path / "search.toml"
+    path.write_text(SEARCH.replace("@OTHER@", str(tiny_model)))
+    experiment = check_experiment(path).experiment
+    config = experiment.config
+    groups = engine_groups(config, plan_policies(config))
+    lengths = {group[0].name: engine_settings(config, group, tmp_path).max_model_len for group in groups}
+    assert lengths == {"one": 64, "two": 96}

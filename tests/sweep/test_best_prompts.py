@@ -5,12 +5,14 @@ import json
 
 import pytest
 
+from pettingllms.config.sweep import ObjectiveConfig
 from pettingllms.config.trial_file import trial_toml
 from pettingllms.lint.engine import check_experiment
 from pettingllms.sweep import report
 from pettingllms.sweep.best_prompts import best_of, write_best
 from pettingllms.sweep.packages import needed_modules
 from pettingllms.sweep.runner import TrialResult
+from pettingllms.sweep.study import FinishedTrial, StudyOutcome
 from pettingllms.sweep.trial import Trial
 
 TEXT = """\
@@ -72,6 +74,9 @@ def test_results_name_the_file(folder):
     report.show_trial(trial, result, stream)
     assert f"best prompts      {path / 'best.yaml'}\n" in stream.getvalue()
     assert report.trial_json(trial, result)["best_prompts"] == str(path / "best.yaml")
+    row = FinishedTrial(0, {}, path, "complete", 0.5, None, result)
+    outcome = StudyOutcome("s", path, ObjectiveConfig(metric="val/success_rate"), 1, (row,), None)
+    assert report.study_json(outcome)["trials"][0]["best_prompts"] == str(path / "best.yaml")
 
 
 def test_a_search_for_prompts_needs_gepa(folder):
@@ -79,3 +84,5 @@ def test_a_search_for_prompts_needs_gepa(folder):
     assert "gepa" in needed_modules(config, study=False)
     trained = config.model_copy(update={"specialization": "lora"})
     assert "gepa" not in needed_modules(trained, study=False)
+    # Its winner is played as any other experiment.
+    assert "gepa" not in needed_modules(config, study=False, playing=True)

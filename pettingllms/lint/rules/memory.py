@@ -20,6 +20,7 @@ from pettingllms.lint.policies import (
     OURS,
     RANKS,
     SPECIALIZATION,
+    TRAINER,
     Policy,
     engines,
     policies,
@@ -237,29 +238,30 @@ def _adapter_weights(config: ExperimentConfig, group: list[Policy], shape: Model
     reads=[
         *(*SPECIALIZATION, "base_models.*.path", *RANKS, *NAMES, f"{OURS}.model.target_modules"),
         *("training.total_training_steps", "training.save_freq", "training.keep_checkpoints"),
-        "training.model_checkpoints_dir",
+        *("training.model_checkpoints_dir", f"{TRAINER}.algorithm.adv_estimator"),
+        *(f"{TRAINER}.critic.model.{key}" for key in ("path", "lora_rank", "target_modules")),
     ],
 )
 def disk_space(context: Context) -> Iterator[Finding]:
     """The checkpoints of a run need more disk than is free.
 
     A checkpoint holds the adapter of every policy and its optimizer, 12 bytes for each weight of an
-    adapter; with full weights, 12 bytes for each weight of the model. A new one is written before the
-    oldest is removed.
+    adapter; with full weights, 12 bytes for each weight of the model. A critic with a model of its own
+    is counted alike. A new checkpoint is written before the oldest is removed.
     """
     config, training = context.config, context.config.training
     if config.specialization == "prompt":
         return
     total = 0
-    for policy in policies(config):
-        shape = shape_of(policy.base.path)
+    for path, adapter in _trained_models(config):
+        shape = shape_of(path)
         if shape is None:
-            model_is_unknown(context, policy.base.path)
+            model_is_unknown(context, path)
             return
-        if trains(config, policy) == "lora":
-            total += _adapter_weights(config, [policy], shape) * SAVED_ADAPTER_BYTES
-        else:
+        if adapter is None:
             total += shape.parameters * FULL_BYTES
+        else:
+            total += shape.adapter_parameters(*adapter) * SAVED_ADAPTER_BYTES
     steps, every = training.total_training_steps, training.save_freq
     written = -(-steps // every) if every else 1
     count = min(written, training.keep_checkpoints + 1)
@@ -276,6 +278,18 @@ def disk_space(context: Context) -> Iterator[Finding]:
             f"{size_in_words(total * count)}, and {size_in_words(free)} are free"
         )
         yield Finding(where, message, "keep fewer of them, or name another model_checkpoints_dir")
+
+
+def _trained_models(config: ExperimentConfig) -> Iterator[tuple[str, tuple[int, str | list[str]] | None]]:
+    """The paths of the models of policies and their critics, with rank and targets of adapters on them."""
+    for policy in policies(config):
+        lora = trains(config, policy) == "lora"
+        rank, targets = lora_rank(config, policy.model), policy.ours.model.target_modules
+        yield policy.base.path, (rank, targets) if lora else None
+        trainer = policy.model.ppo_trainer_config
+        critic = trainer.critic.model
+        if trainer.algorithm.adv_estimator == "gae" and critic.path is not None:
+            yield critic.path, (critic.lora_rank, critic.target_modules) if critic.lora_rank else None
 
 
 def _free_space(context: Context, otherwise: int) -> int:

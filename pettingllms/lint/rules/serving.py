@@ -82,7 +82,7 @@ def exceeds_context(context: Context) -> Iterator[Finding]:
                 message = f"max_model_len = {longest} exceeds the context of {path}, {limit} tokens"
                 yield Finding(where, message, "remove it: it follows the lengths of prompt and response")
         where = ("training", "prompt", "reflection_prompt_length")
-        if longest is None and reflection_length(context.config) > limit and where not in seen:
+        if longest is None and reflection_length(context.config, [policy.name]) > limit and where not in seen:
             seen.add(where)
             message = f"prompts and answers of reflection exceed the context of {path}, {limit} tokens"
             yield Finding(where, message, "shorten reflection_prompt_length or reflection_response_length")

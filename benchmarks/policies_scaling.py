@@ -2,7 +2,7 @@
 
 A training step of the whole loop, without sending weights: rollout, groups, snapshot, update. Eight agents
 act in turn, on one side each with a policy of its own, on the other all with the same one. The embedded
-model, adapters of rank 16 on all linear layers, 2 tasks x 4 candidates x 8 agents, at most 6 new tokens,
+model, adapters of rank 16 on all linear layers, 2 tasks x 4 candidates x 8 agents, at most 32 new tokens,
 adapters served by vLLM (`policies_scaling`), and, beside it, merged weights (`policies_scaling-merged`).
 
 Equal tokens: fresh adapters are the identity and the learning rate is 1e-30, so that all policies are the
@@ -34,7 +34,7 @@ from pettingllms.rollout.team import Member, Team
 from pettingllms.types import Message, Task, TokenSampling
 
 AGENTS, TASKS, CANDIDATES = 8, 2, 4
-SAMPLING = TokenSampling(1.0, 6)
+SAMPLING = TokenSampling(1.0, 32)
 RANK, ALPHA = 16, 32
 
 
@@ -239,7 +239,7 @@ def compare(figure, serving, model, folder, *, runs, at_most, save):
 
 def main(arguments=None):
     """Measure adapter serving, then merged weights."""
-    options = command_line(__doc__, runs=3).parse_args(arguments)
+    options = command_line(__doc__, runs=5).parse_args(arguments)
     model = embedded_model()
     with tempfile.TemporaryDirectory() as name:
         folder, save = Path(name), options.save

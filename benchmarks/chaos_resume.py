@@ -6,6 +6,8 @@ in turn rollout, reward, update, sync and save, in a random step; then it goes o
 that was never stopped. Prints `identical N/N` and the most whole steps that one kill made it do again; ends
 with status 1 where a run differs or more than one step was done again.
 
+`--engine vllm` does the same with vLLM's own process beside the worker, which starts anew for each run.
+
 The moments are found from outside: `events.jsonl` says which phase begins, a file grows with each reward, and
 a random delay up to the phase's own length follows.
 """
@@ -85,15 +87,17 @@ def main(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("kills", nargs="?", type=int, default=20, help="how often to kill (default: 20)")
+    parser.add_argument("--engine", choices=("hf", "vllm"), default="hf", help="vllm: a process of its own")
     parser.add_argument("--seed", type=int, default=0, help="of steps and delays")
     options = parser.parse_args(arguments)
     chance = random.Random(options.seed)
     begin = time.monotonic()
-    warm_up()
+    warm_up(inside=options.engine == "hf")
+    changes = () if options.engine == "hf" else (('name = "hf"', f'name = "{options.engine}"'),)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         model = build_model(root / "model")
-        whole = prepare(root / "whole", model)
+        whole = prepare(root / "whole", model, changes)
         assert Fork(whole).wait() == 0, (whole / "log.txt").read_text()
         wanted, seconds = digest(whole), lengths(whole)
         print("seconds of a phase: " + ", ".join(f"{one} {seconds[one]:.3f}" for one in seconds), flush=True)
@@ -103,7 +107,7 @@ def main(arguments=None):
             # The last save is followed by nothing: a run must not end before it is killed.
             delay = chance.random() * seconds[EVENT[phase]] * (0.1 if phase == "reward" else 1.0)
             folder = root / f"run{number}"
-            while not killed(prepare(folder, model), phase, step, delay, chance.randint(1, 12)):
+            while not killed(prepare(folder, model, changes), phase, step, delay, chance.randint(1, 12)):
                 shutil.rmtree(folder)
                 delay /= 2
             lost = done_again(folder)

@@ -4,7 +4,8 @@ Two agents, each with an adapter of its own, write letters; what a text earns de
 draws from the generators of the process, so that a run whose random states are not those of another one earns
 something else. Four tasks of training make an epoch of two steps.
 
-A process that has imported everything forks the workers (`Fork`), each with the `hf` engine inside.
+A process that has imported everything forks the workers (`Fork`), each with the `hf` engine inside, or with
+an engine in a process of its own, as every run has it.
 """
 
 import hashlib
@@ -156,7 +157,8 @@ def build_model(folder):
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = decoders.ByteLevel()
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
+    # vLLM on the CPU has attention for heads of 32 and more.
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 32}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
     ends = {"eos_token_id": 0, "pad_token_id": 0, "bos_token_id": None}
     config = LlamaConfig(
@@ -183,8 +185,11 @@ def prepare(folder, model, changes=()):
     return folder
 
 
-def warm_up():
-    """Import all that a worker needs, once; nothing may start threads, as children are forked."""
+def warm_up(*, inside=True):
+    """Import all that a worker needs, once; nothing may start threads, as children are forked.
+
+    `inside`: the engine is built in the worker's own process.
+    """
     import peft  # noqa: F401
     import torch
     import transformers  # noqa: F401
@@ -197,7 +202,8 @@ def warm_up():
     torch.set_num_threads(1)
     ENVS._rows["tally"] = "benchmarks.tally:Tally"
     AGENTS._rows["writer"] = "benchmarks.tally:Writer"
-    assembly.EngineProcess = EngineInside
+    if inside:
+        assembly.EngineProcess = EngineInside
 
 
 class Fork:

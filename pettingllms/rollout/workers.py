@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from pettingllms.rollout.effects import Job
+
+BUNCH_SECONDS = 0.001
+"""For so long results gather while jobs wait: threads that wake each other for each small job lose more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +90,8 @@ class Workers:
         done: list[tuple[int, list[Any]]] = []
         try:
             batch = self._ended.get(timeout=seconds)
+            if self._waiting:
+                time.sleep(BUNCH_SECONDS)
             while True:
                 if batch.error is not None:
                     raise batch.error

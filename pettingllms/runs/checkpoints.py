@@ -63,16 +63,18 @@ def checkpoint_step(folder: Path) -> int:
 
 def seal(folder: Path) -> None:
     """Flush every file to the disk and list all of them, with sizes and hashes, in the manifest."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    # The disk and the processor work at the same time.
-    with ThreadPoolExecutor(max_workers=1) as disk:
-        flushed = [disk.submit(_flush, path) for path in paths]
-        files = {
-            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _digest(path)}
-            for path in paths
-        }
+    sizes = {path: path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+    longest_first = sorted(sizes, key=lambda path: -sizes[path])
+    # The disk and two cores work at the same time.
+    with ThreadPoolExecutor(max_workers=1) as disk, ThreadPoolExecutor(max_workers=2) as cores:
+        flushed = [disk.submit(_flush, path) for path in longest_first]
+        digests = {path: cores.submit(_digest, path) for path in longest_first}
         for one in flushed:
             one.result()
+        files = {
+            path.relative_to(folder).as_posix(): {"bytes": size, "sha256": digests[path].result()}
+            for path, size in sizes.items()
+        }
     with (folder / MANIFEST).open("w", encoding="utf-8") as stream:
         stream.write(_manifest_text(files))
         stream.flush()

@@ -34,21 +34,33 @@ class CheckpointSaver:
         self._trial = (folder / TRIAL).read_text(encoding="utf-8")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        self._removal: Future[None] | None = None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write `checkpoint`; in the background once the one before is written, where that is asked for."""
         self.wait()
         self._pending = self._thread.submit(self._write, checkpoint)
+        # Nobody needs to wait until old ones are gone: a file system takes its time for it.
+        self._removal = self._thread.submit(self._remove_superseded)
         if not self._training.save_in_background:
-            self.wait()
+            self._settle()
 
     def check(self) -> None:
         """Tell what went wrong with a checkpoint that was written in the background; does not wait for it."""
         if self._pending is not None and self._pending.done():
-            self.wait()
+            self._settle()
 
     def wait(self) -> None:
-        """Return when nothing is being written."""
+        """Return when nothing is being written or removed."""
+        self._settle()
+        if self._removal is not None:
+            self._removal.result()
+
+    def close(self) -> None:
+        """Let a checkpoint that is being written be finished, whatever ended the run."""
+        self._thread.shutdown()
+
+    def _settle(self) -> None:
         pending, self._pending = self._pending, None
         if pending is None:
             return
@@ -59,10 +71,6 @@ class CheckpointSaver:
                 raise
             self._events.warning(f"{error}; the run goes on, and from the checkpoint before if it stops")
 
-    def close(self) -> None:
-        """Let a checkpoint that is being written be finished, whatever ended the run."""
-        self._thread.shutdown()
-
     def _write(self, checkpoint: Checkpoint) -> None:
         if self._metrics.exists():
             # No checkpoint survives a power cut that its step's record does not.
@@ -70,6 +78,8 @@ class CheckpointSaver:
                 os.fsync(file.fileno())
         saved = write_checkpoint(checkpoint, self._policies, self._root, self._trial)
         self._events.write("checkpoint", path=str(saved))
+
+    def _remove_superseded(self) -> None:
         best = self._training.keep_best
         for old in superseded(
             self._root,

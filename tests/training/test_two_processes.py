@@ -45,6 +45,7 @@ def measured(run):
     return {name: value for name, value in records[1].items() if not name.startswith(("time/", "perf/"))}
 
 
+@pytest.mark.slow
 def test_two_processes_sample_and_learn_what_one_does(tmp_path, tiny_model):
     one, two = (trained(tmp_path / str(n), tiny_model, n) for n in (1, 2))
     alone, shared = samples(one), samples(two)

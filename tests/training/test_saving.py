@@ -119,6 +119,7 @@ def test_without_the_metric_the_newest_stay(saver, disk, tmp_path):
     keeper = saver(keep_checkpoints=1, save_in_background=False)
     for step, value in ((1, 0.5), (2, 0.75), (3, 0.25), (4, 0.5)):
         keeper.save(checkpoint(step, val_x=value))
+    keeper.wait()
     assert kept(tmp_path) == [4]
 
 
@@ -134,6 +135,7 @@ def test_which_one_is_best_is_said_by_the_file(saver, disk, tmp_path, best, expe
     keeper = saver(keep_checkpoints=1, save_in_background=False, keep_best=best)
     for step, value in ((1, 0.5), (2, 0.75), (3, 0.25), (4, 0.5)):
         keeper.save(checkpoint(step, val_x=value))
+    keeper.wait()
     assert kept(tmp_path) == expected
 
 

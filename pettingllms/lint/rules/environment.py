@@ -92,7 +92,6 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
 
 
 ANNOUNCED_FAMILIES = {
-    **dict.fromkeys(("code_generator", "test_generator"), "code_env"),
     **dict.fromkeys(("plan_agent", "tool_call_agent"), "stateful_env"),
     **dict.fromkeys(("web_search_agent", "search_reasoning_agent"), "search_env"),
 }

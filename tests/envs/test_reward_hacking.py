@@ -1,0 +1,17 @@
+"""No cheap strategy earns more than somebody who tries and errs; `just hacking` prints the table."""
+
+import pytest
+
+from benchmarks.hacking import ENVIRONMENTS, rows
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_cheap_strategy_pays(name):
+    table = rows(name)
+    assert len(table) >= 30
+    for agent in {row.agent for row in table} - {"verifier"}:
+        assert len([row for row in table if row.agent == agent]) >= 12, agent
+    assert [row for row in table if row.pays] == []
+    # A verdict is right or wrong: a constant one is right half of the time, and so is a guess.
+    never = [row for row in table if row.agent != "verifier" and row.most > 0]
+    assert never == [], "even on the problem that suits it best"

@@ -49,6 +49,10 @@ fuzz MINUTES="1" *ARGS:
 chaos-resume KILLS="20" *ARGS:
     {{env}} python -m benchmarks.chaos_resume {{KILLS}} {{ARGS}}
 
+# Bad dataset rows of every kind, 10,000 each; prints how many were counted, why, and the seconds
+bad-rows *ARGS:
+    {{env}} python -m benchmarks.bad_rows {{ARGS}}
+
 # Single faults in the shipped presets; prints how many the linter finds, at which line, by which rule
 mutations *ARGS:
     {{env}} python -m benchmarks.lint_mutations {{ARGS}}

@@ -31,6 +31,7 @@ VERBS = {
     "sweep": "pettingllms.cli.sweep:app",
     "eval": "pettingllms.cli.eval:evaluate",
     "export": "pettingllms.cli.export:export",
+    "data": "pettingllms.cli.data:app",
     "doctor": "pettingllms.cli.doctor:doctor",
 }
 SUMMARIES = {
@@ -49,6 +50,7 @@ SUMMARIES = {
     "sweep": "Run a study over the swept values.",
     "eval": "Measure a run, a checkpoint or an experiment on held-out tasks, and compare.",
     "export": "Write adapters or merged weights that other programs load.",
+    "data": "Check datasets: bad rows, revisions, and tasks that training shares with others.",
     "doctor": "Show what is installed and what a trial could use here.",
 }
 NOT_AVAILABLE = (

@@ -92,7 +92,10 @@ PRESETS: Mapping[str, Preset] = {
         files={"train": ("train.jsonl",), "test": ("test.jsonl",)},
         converter=f"{_CODE}:apps",
         known=frozenset(
-            {BadReason.NO_TESTS, BadReason.TEST_MISMATCH, BadReason.MISSING_FIELD, BadReason.BAD_JSON}
+            {
+                *(BadReason.NO_TESTS, BadReason.TEST_MISMATCH, BadReason.MISSING_FIELD),
+                *(BadReason.BAD_JSON, BadReason.DUPLICATE),
+            }
         ),
         remarks="many rows have no tests, some hold numbers too long to read",
     ),

@@ -7,12 +7,15 @@ text of the task, by which rows are compared, and `id`, where there is one, the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 Converter = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """From a row of a source to `Task.data`; raises BadRowError."""
+
+Verifier = Callable[[Sequence[Mapping[str, Any]]], "Sequence[BadRowError | None]"]
+"""Looks at the data of many tasks at once, and says for each what is wrong with it, or None."""
 
 QUESTION, ID = "question", "id"
 MAX_ID_CHARACTERS = 200
@@ -56,7 +59,7 @@ class BadRowError(Exception):
 def value_at(row: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path such as `prompt.0.content`; a number is a place in a list.
 
-    A key that holds dots itself is found as it is written. Raises BadRowError where there is nothing, or null.
+    A key that holds dots itself is found as it is written. Raises BadRowError where nothing or null is there.
     """
     if (whole := row.get(path)) is not None:
         return whole

@@ -51,7 +51,7 @@ def pickled_text(pickled: bytes) -> str:
     try:
         for opcode, argument, _ in pickletools.genops(stream):
             if opcode.name in _TEXT:
-                texts.append(argument)
+                texts.append(str(argument))
             elif opcode.name not in _AROUND:
                 raise _undecodable(f"the pickle says {opcode.name}, and only a text is trusted")
     # genops raises whatever reading a broken number, text or length raises.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pettingllms.config.model import ConfigModel
+from pettingllms.data.rows import BadRowError
 from pettingllms.types import Split, Task
 
 
@@ -25,6 +26,10 @@ class Env(ABC):
     """
 
     Options: ClassVar[type[ConfigModel]]
+    rows: ClassVar[staticmethod[[Mapping[str, Any]], Mapping[str, Any]] | None] = None
+    """A converter (`data.rows`): makes `Task.data` of a row of a user's own file. Where it is set, and
+    `Options` derives from DataOptions, `env.dataset` and `env.benchmark` may name files and presets, and
+    `tasks` is asked for other names only."""
 
     def __init__(self, task: Task, options: Any) -> None:
         self.task = task
@@ -34,6 +39,14 @@ class Env(ABC):
     @abstractmethod
     def tasks(cls, dataset: str, split: Split, options: Any, seed: int) -> Sequence[Task]:
         """All tasks of `split` of `dataset`, the same for the same `options` and `seed`."""
+
+    @classmethod
+    def verify(cls, data: Sequence[Mapping[str, Any]], options: Any) -> Sequence[BadRowError | None]:  # noqa: ARG003
+        """What is wrong with each of the tasks that were read from rows, where reading alone does not tell.
+
+        `data`: of all tasks of a split. Those that are not good are counted as bad rows.
+        """
+        return [None] * len(data)
 
     @abstractmethod
     def copy(self) -> Self:

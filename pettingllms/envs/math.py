@@ -7,15 +7,15 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from pettingllms.config.model import ConfigModel
-from pettingllms.envs import DATASETS
+from pettingllms.config.data import DataOptions
+from pettingllms.envs import DATASETS, math_rows
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.envs.grading import same_answer
 from pettingllms.sandbox.limited import ProgramLimits, ProgramStatus, run_program
 from pettingllms.types import Split, Task
 
 
-class MathOptions(ConfigModel):
+class MathOptions(DataOptions):
     """`env.options` of `math_env`."""
 
     digits: int = Field(2, ge=1, le=6)
@@ -23,11 +23,7 @@ class MathOptions(ConfigModel):
     operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
     """Operations of `builtin:arithmetic`."""
     train_size: int = Field(1024, ge=1)
-    """Training problems."""
-    validation_size: int = Field(64, ge=1)
-    """Validation problems."""
-    test_size: int = Field(128, ge=0)
-    """Test problems: measured before the first and after the last step, never used to choose anything."""
+    """Training problems of `builtin:arithmetic`."""
     tool_error_reward: float = Field(-1.0, ge=-1, le=0)
     """Local reward of a program that is missing, crashes, or runs out of time, memory or output."""
     tool_seconds: float = Field(5.0, gt=0)
@@ -40,6 +36,7 @@ class MathEnv(Env):
     """One mathematical question; solved when the last boxed answer equals the reference."""
 
     Options = MathOptions
+    rows = staticmethod(math_rows.own)
 
     def __init__(self, task: Task, options: MathOptions) -> None:
         super().__init__(task, options)
@@ -51,7 +48,7 @@ class MathEnv(Env):
 
     @classmethod
     def tasks(cls, dataset: str, split: Split, options: MathOptions, seed: int) -> Sequence[Task]:
-        """All tasks of `split`; the names of datasets are in `DATASETS`."""
+        """All tasks of `split` of a generated set; the names of these are in `DATASETS`."""
         tasks: Sequence[Task] = DATASETS.load(dataset)(split, options, seed)
         return tasks
 

@@ -2,21 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
+from pettingllms.config.data import DataOptions
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import first_set
-from pettingllms.envs import ENVS
+from pettingllms.data.presets import PRESETS
+from pettingllms.data.sources import is_row_source, preset_of
+from pettingllms.data.tasks import load_splits
+from pettingllms.envs import DATASETS, ENVS
+from pettingllms.envs.base import Env
+from pettingllms.errors import RefusedError
 from pettingllms.types import Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def tasks_of(config: ExperimentConfig, split: Split) -> Sequence[Task]:
-    """The tasks of a split; those of validation come from `env.benchmark` where that is set.
+    """The tasks of one split; see `splits_of`."""
+    return splits_of(config, (split,))[split]
 
-    Raises RefusedError for an environment or a data set that is not there.
+
+def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> dict[Split, Sequence[Task]]:
+    """The tasks of `splits`; those of validation come from `env.benchmark` where that is set.
+
+    Rows of files are read once for all splits. Raises RefusedError for an environment or a dataset that is
+    not there, and for rows that are no tasks.
     """
     env = ENVS.load(config.env.name)
-    source = first_set(config.env.benchmark, config.env.dataset) if split == "val" else config.env.dataset
-    return env.tasks(source, split, env.Options(**config.env.options), config.training.seed)
+    options = env.Options(**config.env.options)
+    seed, benchmark = config.training.seed, config.env.benchmark
+    own = [split for split in splits if split != "val" or benchmark is None]
+    found = _tasks(config.env.name, env, config.env.dataset, own, options, seed) if own else {}
+    if benchmark is not None and "val" in splits:
+        found |= _tasks(config.env.name, env, benchmark, ["val"], options, seed, benchmark=True)
+    return {split: found[split] for split in splits}
+
+
+def _tasks(
+    name: str,
+    env: type[Env],
+    source: str,
+    splits: Collection[Split],
+    options: Any,
+    seed: int,
+    *,
+    benchmark: bool = False,
+) -> dict[Split, Sequence[Task]]:
+    """The tasks of one source. `name`: of the environment."""
+    reads_rows = env.rows is not None and isinstance(options, DataOptions)
+    if not reads_rows or source in DATASETS or not is_row_source(source):
+        return {split: env.tasks(source, split, options, seed) for split in splits}
+    _require_fitting(name, source)
+    return {
+        **load_splits(
+            source,
+            splits,
+            options,
+            seed,
+            own=env.rows,
+            verify=lambda data: env.verify(data, options),
+            benchmark=benchmark,
+        )
+    }
+
+
+def _require_fitting(name: str, source: str) -> None:
+    """Refuse a preset of another environment of this package; an environment of one's own may use any."""
+    preset = preset_of(source)
+    homes = {one.env for one in PRESETS.values()}
+    if preset is not None and name in homes and PRESETS[preset].env != name:
+        fitting = [one for one, row in PRESETS.items() if row.env == name]
+        raise RefusedError(
+            f"{source!r} holds tasks of {PRESETS[preset].env}, and env.name is {name!r}",
+            help=f"presets of {name}: {', '.join(fitting)}",
+        )

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from pettingllms.agents import AGENTS
 from pettingllms.config.shape import shape_findings
+from pettingllms.data.presets import PRESETS
+from pettingllms.data.sources import is_row_source
 from pettingllms.documents.source import Finding
 from pettingllms.envs import DATASETS, ENVS
 from pettingllms.lint.diagnostic import Severity
@@ -32,15 +34,18 @@ def _sets(context: Context) -> Iterator[tuple[str, str]]:
     blocks=True,
 )
 def dataset_not_available(context: Context) -> Iterator[Finding]:
-    """`env.dataset` or `env.benchmark` is not a `builtin:` set.
+    """`env.dataset` or `env.benchmark` is a name that this version does not know.
 
-    Programs that models write for other tasks need the full sandbox, which this version does not have:
+    It knows presets, `hf:owner/name` for a dataset of the Hugging Face hub, paths of `*.jsonl`, `*.json` and
+    `*.parquet` files and of folders with such files, and `builtin:` sets. The experiment may be right;
     `train` and `sweep run` refuse it.
     """
     for key, name in _sets(context):
-        if not name.startswith("builtin:"):
-            message = f"{key} {name!r} is not available in this version, which plays builtin: sets only"
-            yield Finding(("env", key), message, f"available: {', '.join(DATASETS)}")
+        if not name.startswith("builtin:") and not is_row_source(name):
+            near = closest(name, PRESETS)
+            known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"
+            message = f"{key} {name!r} is not available in this version"
+            yield Finding(("env", key), message, f"did you mean {near}?" if near else known)
 
 
 @rule("PLM502", "unknown-builtin-dataset", Severity.ERROR, reads=["env.dataset", "env.benchmark"])

@@ -122,7 +122,7 @@ HACKS = (
     Hack(
         "right answer, then a crash",
         CODER,
-        lambda env: program(env.task.data["golden"][0] + "\nraise SystemExit(1)"),
+        lambda env: program(env.task.data["golden"] + "\nraise SystemExit(1)"),
     ),
     Hack("empty answer", TESTER, ""),
     Hack("echo of the question", TESTER, lambda env: env.question),

@@ -108,7 +108,7 @@ PRESETS: Mapping[str, Preset] = {
             "test": ("data/test-*.parquet",),
         },
         converter=f"{_CODE}:code_contests",
-        known=frozenset({BadReason.NO_TESTS, BadReason.DUPLICATE}),
+        known=frozenset({BadReason.NO_TESTS, BadReason.DUPLICATE, BadReason.GOLDEN_FAILS}),
         remarks="problems with several right answers have no checker; generated tests hold faults",
     ),
     "LiveCodeBench": Preset(

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Self
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from pettingllms.config.model import ConfigModel
-from pettingllms.envs import DATASETS
+from pettingllms.config.data import DataOptions
+from pettingllms.data.rows import BadRowError
+from pettingllms.envs import DATASETS, code_rows
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.envs.code_cases import Attempt, Case, Judge, cases_of
 from pettingllms.envs.code_compare import CompareMode, constant_share
 from pettingllms.envs.code_mutants import mutants
+from pettingllms.process import usable_cores
 from pettingllms.sandbox.programs import ProgramLimits
 from pettingllms.types import Split, Task
+
+_log = logging.getLogger(__name__)
 
 RIVALS = 4
 """Wrong programs that a generated test is tried on, beside the team's own."""
 
 
-class CodeOptions(ConfigModel):
+class CodeOptions(DataOptions):
     """`env.options` of `code_env`."""
 
     levels: list[Literal[1, 2, 3]] = Field(default=[1, 2, 3], min_length=1)
     """Which problems of `builtin:code` are played: 1 takes a line or two, 3 an algorithm."""
-    validation_size: int = Field(8, ge=1)
-    """Validation problems of `builtin:code`."""
-    test_size: int = Field(8, ge=0)
-    """Test problems of `builtin:code`: measured before the first and after the last step."""
+    validation_size: int = Field(16, ge=1)
+    """Validation tasks, where `env.dataset` has none of its own: held out of those for training."""
+    test_size: int = Field(16, ge=0)
+    """Test tasks, measured before the first and after the last step and never used to choose anything; held
+    out as those for validation are."""
     team: Literal["pass_ratio", "all_pass"] = "pass_ratio"
     """What a program earns. `pass_ratio`: the share of hidden tests that it passes; `all_pass`: 1 or 0."""
     constant_output: Literal["subtract", "keep"] = "subtract"
@@ -41,7 +48,7 @@ class CodeOptions(ConfigModel):
     max_generated_tests: int = Field(10, ge=1)
     """Tests of one answer that count, the first ones."""
     verified_tests: int = Field(4, ge=0)
-    """Hidden tests that a known solution has to pass before the task is used; 0: it is taken on trust."""
+    """Hidden tests that the known solution of a row has to pass, the first ones; 0: it is taken on trust."""
     format_reward: float = Field(0.0, ge=-1, le=0)
     """Local reward of an answer that cannot be read: no program or several, no test in the right form."""
     seconds: float = Field(5.0, gt=0)
@@ -61,11 +68,13 @@ class CodeEnv(Env):
     """One programming problem; solved when the last program passes all hidden tests.
 
     `Task.data`: `question`; `tests`, hidden, and `samples`, shown in the question: lists of mappings with
-    `input` and `output`; `function`, what to call, or None for whole programs; `golden` and `wrong`: lists
-    of programs known to be right or wrong; `tolerance` of numbers and `seconds` of a run, or None.
+    `input` and `output`; `function`, what to call, or None for whole programs; `golden`, a right program, or
+    None where none is known; `wrong`, a list of wrong ones; `tolerance` of numbers and `seconds` of a run,
+    or None.
     """
 
     Options = CodeOptions
+    rows = staticmethod(code_rows.own)
     hidden = ("tests", "golden", "wrong")
 
     def __init__(self, task: Task, options: CodeOptions) -> None:
@@ -80,9 +89,26 @@ class CodeEnv(Env):
 
     @classmethod
     def tasks(cls, dataset: str, split: Split, options: CodeOptions, seed: int) -> Sequence[Task]:
-        """All tasks of `split`; the names of datasets are in `DATASETS`."""
+        """All tasks of `split` of a set of our own; the names of these are in `DATASETS`."""
         tasks: Sequence[Task] = DATASETS.load(dataset)(split, options, seed)
         return tasks
+
+    @classmethod
+    def verify(cls, data: Sequence[Mapping[str, Any]], options: CodeOptions) -> Sequence[BadRowError | None]:
+        """Run the known solution of each row on its first `verified_tests` hidden tests.
+
+        Logs how many tasks the same output for all inputs would half solve. Raises InfrastructureError.
+        """
+        shares = [constant_share(test["output"] for test in one["tests"]) for one in data]
+        if easy := sum(share > 0.5 for share in shares):
+            _log.warning(
+                "%d of %d tasks: a program that always prints the same passes more than half of the hidden "
+                "tests; env.options.constant_output says what it earns",
+                easy,
+                len(data),
+            )
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            return list(threads.map(lambda one: _fault(one, options), data))
 
     def copy(self) -> Self:
         """A copy; every attribute is immutable, so sharing them is safe."""
@@ -99,7 +125,7 @@ class CodeEnv(Env):
         self.program, self.mismatches, self._passed = program, (), 0
         if program is None:
             return Outcome(self.options.format_reward, missing)
-        attempts = self._judge().attempts(program, self.cases)
+        attempts = _judge(self.task.data, self.options).attempts(program, self.cases)
         self._passed = sum(attempt.passed for attempt in attempts)
         self._compare_generated()
         failed = next((attempt for attempt in attempts if not attempt.passed), None)
@@ -122,11 +148,12 @@ class CodeEnv(Env):
             return Outcome(self.options.format_reward, "no_tests")
         self.generated = self._fresh(cases)
         self._compare_generated()
-        if not self.task.data["golden"]:
+        golden = self.task.data["golden"]
+        if golden is None:
             return Outcome(None, "no_known_solution")
         if not self.generated:
             return Outcome(0.0, "no_new_tests")
-        golden, judge = self.task.data["golden"][0], self._judge()
+        judge = _judge(self.task.data, self.options)
         results = judge.outputs(golden, [case.input for case in self.generated])
         valid = [
             case for case, result in zip(self.generated, results, strict=True) if judge.passes(case, result)
@@ -178,7 +205,7 @@ class CodeEnv(Env):
         """Run the program on the tester's tests."""
         if self.program is None or not self.generated:
             return
-        attempts = self._judge().attempts(self.program, self.generated)
+        attempts = _judge(self.task.data, self.options).attempts(self.program, self.generated)
         pairs = zip(self.generated, attempts, strict=True)
         self.mismatches = tuple(Mismatch(case, attempt) for case, attempt in pairs if not attempt.passed)
 
@@ -191,12 +218,27 @@ class CodeEnv(Env):
                 new.setdefault(case.key, case)
         return tuple(new.values())[: self.options.max_generated_tests]
 
-    def _judge(self) -> Judge:
-        data, options = self.task.data, self.options
-        longest = max((len(case.output) for case in self.cases if isinstance(case.output, str)), default=0)
-        limits = ProgramLimits(
-            seconds=min(data["seconds"] or options.seconds, options.seconds),
-            memory_mib=options.memory_mib,
-            output_bytes=max(64 * 1024, 2 * longest),
-        )
-        return Judge(data["function"], limits, data["tolerance"], options.compare)
+
+def _judge(data: Mapping[str, Any], options: CodeOptions) -> Judge:
+    """How programs of the task with this data are run and compared."""
+    outputs = [test["output"] for test in data["tests"]]
+    longest = max((len(output) for output in outputs if isinstance(output, str)), default=0)
+    limits = ProgramLimits(
+        seconds=min(data["seconds"] or options.seconds, options.seconds),
+        memory_mib=options.memory_mib,
+        output_bytes=max(64 * 1024, 2 * longest),
+    )
+    return Judge(data["function"], limits, data["tolerance"], options.compare)
+
+
+def _fault(data: Mapping[str, Any], options: CodeOptions) -> BadRowError | None:
+    """Why the known solution of a row is none; None where it passes, and where there is none."""
+    if data["golden"] is None:
+        return None
+    cases = cases_of(data["tests"][: options.verified_tests])
+    attempts = _judge(data, options).attempts(data["golden"], cases)
+    failed = [(number, one.reason) for number, one in enumerate(attempts, 1) if not one.passed]
+    if not failed:
+        return None
+    number, reason = failed[0]
+    return BadRowError("golden_fails", f"the solution fails hidden test {number} ({reason})")

@@ -16,8 +16,8 @@ from pettingllms.data.unpickling import packed_text
 
 PYTHON3 = 3
 """The language of a solution in CodeContests."""
-SOLUTIONS = 5
-"""Solutions of a row that are kept, the first ones: one that passes the tests is looked for among them."""
+WRONG = 5
+"""Wrong programs of a row that are kept, the first ones."""
 DEFAULT_TOLERANCE = 1e-6
 
 _DECLARED = re.compile(
@@ -141,7 +141,8 @@ def task_data(  # noqa: PLR0913 - one for each key
 ) -> dict[str, Any]:
     """`Task.data` of `code_env`, without what is computed from it. Raises BadRowError without a test.
 
-    Tests that are among the samples are left out, as long as there are others.
+    `golden`: right programs, of which the first is taken. Tests that are among the samples are left out, as
+    long as there are others.
     """
     shown = {_input_of(sample) for sample in samples}
     hidden = [test for test in tests if _input_of(test) not in shown] or list(tests) or list(samples)
@@ -157,8 +158,8 @@ def task_data(  # noqa: PLR0913 - one for each key
         "tests": hidden,
         "samples": list(samples),
         "function": function,
-        "golden": list(golden[:SOLUTIONS]),
-        "wrong": list(wrong[:SOLUTIONS]),
+        "golden": next(iter(golden), None),
+        "wrong": list(wrong[:WRONG]),
         "tolerance": tolerance,
         "seconds": seconds or None,
     }

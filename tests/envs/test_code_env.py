@@ -369,3 +369,31 @@ def test_a_single_agent_refuses_an_environment_in_which_it_has_no_role():
 
 def test_data_of_a_task_is_json():
     assert json.loads(json.dumps(env().task.data)) == env().task.data
+
+
+# Rows
+
+
+def verified(*rows, **options):
+    kind = ENVS.load("code_env")
+    data = [own({"question": "Print twice the number.", "tests": TESTS} | row) for row in rows]
+    return [one and (one.reason, one.text) for one in kind.verify(data, CodeOptions(**options))]
+
+
+def test_a_known_solution_has_to_pass_the_hidden_tests_of_its_row():
+    late = "n = int(input())\nprint(2 * n if n < 5 else 0)"
+    rows = [{"golden": DOUBLE}, {"golden": "print(1)"}, {}, {"golden": late}, {"golden": "1/0"}]
+    reasons = [one and one[1].rpartition(" test ")[2] for one in verified(*rows)]
+    assert reasons == [None, "1 (wrong)", None, "4 (wrong)", "1 (program_error)"]
+    assert {one[0] for one in verified(*rows) if one} == {"golden_fails"}
+    assert verified({"golden": late}, verified_tests=3) == [None]
+    assert verified({"golden": "1/0"}, verified_tests=0) == [None]
+
+
+def test_tasks_that_a_constant_output_half_solves_are_told(caplog):
+    tests = [{"input": f"{n}\n", "output": "yes" if n < 3 else "no"} for n in range(5)]
+    verified({"tests": tests}, {})
+    assert "1 of 2 tasks: a program that always prints the same passes more than half" in caplog.text
+    caplog.clear()
+    verified({}, {})
+    assert caplog.text == ""

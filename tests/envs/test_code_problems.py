@@ -18,7 +18,7 @@ def test_there_are_enough_problems_and_each_is_named_and_stated_once():
     assert len(PROBLEMS) >= 60
     assert len({problem.name for problem in PROBLEMS}) == len(PROBLEMS)
     assert len({problem.statement for problem in PROBLEMS}) == len(PROBLEMS)
-    assert len({problem.data()["golden"][0] for problem in PROBLEMS}) >= len(PROBLEMS) - 5
+    assert len({problem.data()["golden"] for problem in PROBLEMS}) >= len(PROBLEMS) - 5
     per_level = [sum(problem.level == level for problem in PROBLEMS) for level in (1, 2, 3)]
     assert per_level[0] >= 40 and min(per_level) >= 15
 
@@ -37,7 +37,7 @@ def test_same_seed_same_tasks_other_seed_others():
 def test_levels_choose_problems():
     easy = {problem.name for problem in PROBLEMS if problem.level == 1}
     assert set(names("train", levels=[1])) < easy
-    assert len(names("train", levels=[1])) == len(easy) - 16
+    assert len(names("train", levels=[1])) == len(easy) - 32
     with pytest.raises(RefusedError, match="too few beside 90 held-out ones"):
         generate("train", CodeOptions(levels=[3], validation_size=40, test_size=50), 0)
 
@@ -51,7 +51,7 @@ def test_tests_of_a_problem_tell_programs_apart(problem, run_programs):
     assert sample.input not in {case.input for case in hidden}, "the sample is shown: it is no hidden test"
     assert sample.input.strip() in data["question"] and problem.statement in data["question"]
     assert constant_share(case.output for case in hidden) <= 0.5, "printing always the same pays"
-    (golden,) = data["golden"]
+    golden = data["golden"]
     assert golden not in data["question"]
     assert len(data["wrong"]) >= 2
 
@@ -83,5 +83,5 @@ def test_outputs_are_what_the_golden_program_prints():
     data = problem.data()
     assert data["samples"] == [{"input": "1\n2\n", "output": "1-3!"}]
     assert data["tests"] == [{"input": "3\n4\n", "output": "3-7!"}, {"input": "5\n5\n", "output": "5-10!"}]
-    assert data["golden"] == ['a = int(input())\nprint(a, a + int(input()), sep="-", end="!")']
+    assert data["golden"] == 'a = int(input())\nprint(a, a + int(input()), sep="-", end="!")'
     assert data["question"] == "Add.\n\nExample input:\n1\n2\nExample output:\n1-3!"

@@ -48,7 +48,7 @@ class Problem:
             "tests": hidden,
             "samples": [sample],
             "function": None,
-            "golden": [golden],
+            "golden": golden,
             "wrong": [_program(program) for program in self.wrong],
             "tolerance": None,
             "seconds": None,

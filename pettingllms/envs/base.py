@@ -63,3 +63,7 @@ class Env(ABC):
     @abstractmethod
     def solved(self) -> bool:
         """Whether the agents themselves consider the task done; ends the episode under `env.resolve`."""
+
+    def metrics(self) -> Mapping[str, float]:
+        """What else is worth measuring in this state, by name; no reward depends on it. Default: nothing."""
+        return {}

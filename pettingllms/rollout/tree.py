@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Real
@@ -35,12 +35,13 @@ class Prompt(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What a candidate's action did. `env`: the state that it leads to."""
+    """What a candidate's action did. `env`: the state that it leads to; `metrics`: of that state."""
 
     env: Env
     reward: Reward
     success: bool
     solved: bool
+    metrics: dict[str, float]
 
 
 def prompt_of(seat: Seat, move: Move, ids: tuple[int, ...]) -> Prompt:
@@ -138,6 +139,7 @@ def _attempt(agent: Agent, env: Env, texts: Sequence[str], settings: RolloutSett
         reward=_reward(outcome, own.team_reward(), settings.reward_alpha),
         success=truth("success", own.success()),
         solved=settings.resolve and truth("solved", own.solved()),
+        metrics=_measured(own.metrics()),
     )
 
 
@@ -153,6 +155,16 @@ def _reward(outcome: object, team: object, alpha: float) -> Reward:
     if not math.isfinite(total):
         raise ImproperError(f"its reward is not finite: local = {local}, team = {team}")
     return Reward(local, team, total, outcome.reason)
+
+
+def _measured(metrics: object) -> dict[str, float]:
+    """What the environment measures, as `Episode.metrics` names it."""
+    found = {}
+    for name, value in metrics.items() if isinstance(metrics, Mapping) else [("", None)]:
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise ImproperError(f"metrics gave {metrics!r:.200}, which does not name finite numbers")
+        found[f"env/{name}"] = float(value)
+    return found
 
 
 def truth(name: str, value: object) -> bool:

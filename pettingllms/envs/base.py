@@ -25,6 +25,8 @@ class Env(ABC):
     """
 
     Options: ClassVar[type[ConfigModel]]
+    runs_programs: ClassVar[bool] = False
+    """Whether it runs programs that a model wrote, whoever acts: a run then requires the sandbox."""
 
     def __init__(self, task: Task, options: Any) -> None:
         self.task = task

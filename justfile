@@ -57,6 +57,14 @@ bad-rows *ARGS:
 mutations *ARGS:
     {{env}} python -m benchmarks.lint_mutations {{ARGS}}
 
+# Hostile programs as root and as an ordinary user; prints how many were contained, and what the probe found
+hostile *ARGS:
+    {{env}} pytest -m slow -s -q tests/sandbox/test_hostile.py {{ARGS}}
+
+# HumanEval in the sandbox: canonical solutions, `return None`, and an object that equals everything
+humaneval *ARGS:
+    {{env}} pytest -m slow -s -q tests/sandbox/test_humaneval.py {{ARGS}}
+
 # The main job
 quickstart:
     uv run --extra cpu pettingllms sweep run experiments/quickstart.toml

@@ -16,6 +16,8 @@ class Agent(ABC):
 
     system_prompt: ClassVar[str]
     """What the agent is told when the experiment file sets no `system_prompt`."""
+    runs_programs: ClassVar[bool] = False
+    """Whether its actions run programs that a model wrote: a run then requires the sandbox."""
 
     def __init__(self, config: AgentConfig) -> None:
         self.name = config.name

@@ -16,6 +16,7 @@ _PROGRAM = re.compile(r"```(?:python)?[ \t]*\n(.*?)```", re.DOTALL)
 class ToolGenerator(Agent):
     """Answers with one fenced Python program that prints the result."""
 
+    runs_programs = True
     system_prompt = "Write one short Python program that prints the answer, in a ```python block."
 
     def observe(self, env: MathEnv) -> str:

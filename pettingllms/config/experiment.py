@@ -39,10 +39,12 @@ class LaunchConfig(ConfigModel):
 class SandboxConfig(ConfigModel):
     """How untrusted code is kept in."""
 
-    require: Annotated[Literal["strong"], Only()] = "strong"
-    """Least strength of the sandbox."""
-    allow_weak: Annotated[bool, Only()] = False
-    """Whether a run may go on below that strength."""
+    require: Literal["strong", "medium"] = "strong"
+    """Least strength of the sandbox, which is found out by attacking it. `strong`: within limits, and away
+    from files, networks and other processes; `medium`: within limits, and away from files, or from networks
+    and other processes."""
+    allow_weak: bool = False
+    """Whether programs may run below that strength; every report says so."""
 
 
 class ExperimentConfig(ConfigModel):

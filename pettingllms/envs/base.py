@@ -30,6 +30,8 @@ class Env(ABC):
     """A converter (`data.rows`): makes `Task.data` of a row of a user's own file. Where it is set, and
     `Options` derives from DataOptions, `env.dataset` and `env.benchmark` may name files and presets, and
     `tasks` is asked for other names only."""
+    runs_programs: ClassVar[bool] = False
+    """Whether it runs programs that a model wrote, whoever acts: a run then requires the sandbox."""
 
     def __init__(self, task: Task, options: Any) -> None:
         self.task = task

@@ -75,6 +75,7 @@ class CodeEnv(Env):
 
     Options = CodeOptions
     rows = staticmethod(code_rows.own)
+    runs_programs = True
     hidden = ("tests", "golden", "wrong")
 
     def __init__(self, task: Task, options: CodeOptions) -> None:

@@ -11,7 +11,8 @@ from pettingllms.config.data import DataOptions
 from pettingllms.envs import DATASETS, math_rows
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.envs.grading import same_answer
-from pettingllms.sandbox.limited import ProgramLimits, ProgramStatus, run_program
+from pettingllms.sandbox.pool import run_programs
+from pettingllms.sandbox.programs import Program, ProgramLimits, ProgramStatus
 from pettingllms.types import Split, Task
 
 
@@ -73,7 +74,7 @@ class MathEnv(Env):
         if program is None:
             return Outcome(self.options.tool_error_reward, "no_program")
         limits = ProgramLimits(seconds=self.options.tool_seconds, memory_mib=self.options.tool_memory_mib)
-        result = run_program(program, limits)
+        (result,) = run_programs([Program(program)], limits)
         if result.status is not ProgramStatus.OK:
             return Outcome(self.options.tool_error_reward, f"program_{result.status}")
         lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]

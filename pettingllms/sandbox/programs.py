@@ -52,8 +52,8 @@ class Program:
 class ProgramLimits:
     """What one program may use.
 
-    `seconds`: wall clock. `memory_mib`: address space in MiB. `output_bytes`: standard output, the result of a
-    call, and each file that it writes.
+    `seconds`: wall clock. `memory_mib`: address space in MiB. `output_bytes`: standard output, the result of
+    a call, and each file that it writes.
     """
 
     seconds: float
@@ -65,9 +65,9 @@ class ProgramLimits:
 class ProgramResult:
     """What came of a program.
 
-    `stdout`: what it printed, cut at the limit; bytes that are no UTF-8 are replaced. `value`: what its function
-    returned, where the status is OK. `error`: the name of what it raised. The program can forge all three,
-    so `error` is for people only, and values are compared outside of it.
+    `stdout`: what it printed, cut at the limit; bytes that are no UTF-8 are replaced. `value`: what its
+    function returned, where the status is OK. `error`: the name of what it raised. The program can forge all
+    three, so `error` is for people only, and values are compared outside of it.
     """
 
     status: ProgramStatus

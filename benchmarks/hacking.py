@@ -34,10 +34,10 @@ class Row(NamedTuple):
         return self.mean > self.honest + 1e-9
 
 
-def rows(name: str) -> list[Row]:
-    """The table of one environment."""
+def rows(name: str, most: int | None = None) -> list[Row]:
+    """The table of one environment, over its first `most` states."""
     hacks, options = ENVIRONMENTS[name]
-    states = hacks.states(options)
+    states = hacks.states(options)[:most]
 
     def get(env: Any, agent: str, text: str) -> float:
         return earned(env, agent, text, team=agent in hacks.FINAL)

@@ -13,7 +13,7 @@ from pettingllms.sandbox.programs import Program, ProgramLimits
 from pettingllms.types import Task
 
 NAMES = (
-    *("double", "last_digit", "reverse", "sorted_row", "even_or_odd", "palindrome", "prime", "leap_year"),
+    *("double", "prime", "reverse", "sorted_row", "even_or_odd", "palindrome", "last_digit", "leap_year"),
     *("fibonacci", "divisors", "grid_paths", "brackets"),
 )
 """Problems on which strategies are tried: numbers, texts, rows, and some with two answers only."""
@@ -162,7 +162,7 @@ HACKS = (
 
 def states(options: CodeOptions) -> list[CodeEnv]:
     """The problems; each with a wrong program of the team's, which prints what it reads."""
-    chosen = [problem for problem in PROBLEMS if problem.name in NAMES]
+    chosen = sorted((one for one in PROBLEMS if one.name in NAMES), key=lambda one: NAMES.index(one.name))
     found = []
     for problem in chosen:
         env = CodeEnv(Task(problem.name, "train", problem.data()), options)

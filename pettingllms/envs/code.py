@@ -98,8 +98,11 @@ class CodeEnv(Env):
     def verify(cls, data: Sequence[Mapping[str, Any]], options: CodeOptions) -> Sequence[BadRowError | None]:
         """Run the known solution of each row on its first `verified_tests` hidden tests.
 
-        Logs how many tasks the same output for all inputs would half solve. Raises InfrastructureError.
+        Logs how many tasks lose tests to `max_tests`, and how many the same output for all inputs would half
+        solve. Raises InfrastructureError.
         """
+        if cut := sum(len(one["tests"]) > (options.max_tests or len(one["tests"])) for one in data):
+            _log.warning("%d of %d tasks: only the first max_tests hidden tests are used", cut, len(data))
         shares = [constant_share(test["output"] for test in one["tests"]) for one in data]
         if easy := sum(share > 0.5 for share in shares):
             _log.warning(

@@ -7,11 +7,11 @@ from typing import Any
 
 from pettingllms.config.data import DataOptions
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.data.presets import PRESETS
-from pettingllms.data.sources import is_row_source, preset_of
+from pettingllms.data.sources import is_row_source
 from pettingllms.data.tasks import load_splits
 from pettingllms.envs import DATASETS, ENVS
 from pettingllms.envs.base import Env
+from pettingllms.envs.homes import home_of, sets_of
 from pettingllms.errors import RefusedError
 from pettingllms.types import Split, Task
 
@@ -50,10 +50,10 @@ def _tasks(
     benchmark: bool = False,
 ) -> dict[Split, Sequence[Task]]:
     """The tasks of one source. `name`: of the environment."""
+    _require_fitting(name, source)
     reads_rows = env.rows is not None and isinstance(options, DataOptions)
     if not reads_rows or source in DATASETS or not is_row_source(source):
         return {split: env.tasks(source, split, options, seed) for split in splits}
-    _require_fitting(name, source)
     return {
         **load_splits(
             source,
@@ -68,12 +68,11 @@ def _tasks(
 
 
 def _require_fitting(name: str, source: str) -> None:
-    """Refuse a preset of another environment of this package; an environment of one's own may use any."""
-    preset = preset_of(source)
-    homes = {one.env for one in PRESETS.values()}
-    if preset is not None and name in homes and PRESETS[preset].env != name:
-        fitting = [one for one, row in PRESETS.items() if row.env == name]
+    """Refuse a dataset of another environment of this package; an environment of one's own may use any."""
+    home = home_of(source)
+    ours = name in ENVS and ENVS[name].startswith("pettingllms.")
+    if ours and home is not None and home != name:
         raise RefusedError(
-            f"{source!r} holds tasks of {PRESETS[preset].env}, and env.name is {name!r}",
-            help=f"presets of {name}: {', '.join(fitting)}",
+            f"{source!r} holds tasks of {home}, and env.name is {name!r}",
+            help=f"datasets of {name}: {', '.join(sets_of(name))}",
         )

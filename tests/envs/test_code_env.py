@@ -4,6 +4,7 @@ import pytest
 
 from pettingllms.agents import AGENTS
 from pettingllms.config.agents import AgentConfig
+from pettingllms.data.presets import PRESETS
 from pettingllms.envs import ENVS
 from pettingllms.envs.code import CodeOptions
 from pettingllms.envs.code_rows import own
@@ -397,3 +398,12 @@ def test_tasks_that_a_constant_output_half_solves_are_told(caplog):
     caplog.clear()
     verified({}, {})
     assert caplog.text == ""
+
+
+def test_tests_that_are_left_out_are_told(caplog):
+    verified({}, {"tests": TESTS[:2]}, max_tests=2)
+    assert "1 of 2 tasks: only the first max_tests hidden tests are used" in caplog.text
+
+
+def test_apps_is_read_by_its_own_splits():
+    assert PRESETS["apps"].files == {"train": ("train.jsonl",), "test": ("test.jsonl",)}

@@ -2,12 +2,15 @@
 
 import pytest
 
-from benchmarks.hacking import ENVIRONMENTS, rows
+from benchmarks.hacking import rows
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_no_cheap_strategy_pays(name):
-    table = rows(name)
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("code_env", 2), pytest.param("code_env", None, marks=pytest.mark.slow), ("math_env", None)],
+)
+def test_no_cheap_strategy_pays(name, most):
+    table = rows(name, most)
     assert len(table) >= 30
     for agent in {row.agent for row in table} - {"verifier"}:
         assert len([row for row in table if row.agent == agent]) >= 12, agent

@@ -18,4 +18,6 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         *("single_agent", "code_generator", "test_generator", "plan_agent", "tool_call_agent"),
         *("web_search_agent", "search_reasoning_agent"),
     ),
+    group="pettingllms.agents",
+    check="pettingllms.agents.base:fault_of",
 )

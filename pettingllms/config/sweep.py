@@ -12,6 +12,7 @@ METRICS = (
     *("val/success_rate", "test/success_rate", "val/reward/<agent>", "test/reward/<agent>"),
     *("val/failed_generations", "val/failed_actions", "test/failed_generations", "test/failed_actions"),
     *("train/failed_generations", "train/failed_actions", "train/success_rate", "train/reward/<agent>"),
+    "train/no_local/<agent>",
     *("train/zero_variance/<agent>", "train/group_size/<agent>", "train/dropped/<agent>"),
     *("train/truncated/<agent>", "train/response_length/<agent>", "train/cut_prompts"),
     *("train/skipped_turns", "train/tasks", "train/tokens", "train/loss/<policy>"),

@@ -11,9 +11,11 @@ ENVS: "Registry[type[Env]]" = Registry(
     "environment",
     {"math_env": "pettingllms.envs.math:MathEnv"},
     announced=("code_env", "search_env", "stateful_env", "mixed_env"),
+    group="pettingllms.environments",
+    check="pettingllms.envs.base:fault_of",
 )
 
 DATASETS: "Registry[Any]" = Registry(
-    "dataset", {"builtin:arithmetic": "pettingllms.envs.arithmetic:generate"}
+    "dataset", {"builtin:arithmetic": "pettingllms.envs.arithmetic:generate"}, group="pettingllms.datasets"
 )
 """Built-in sets of tasks: functions of (split, options, seed)."""

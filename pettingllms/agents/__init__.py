@@ -18,5 +18,7 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "code_selfverify_single_agent": "pettingllms.agents.code:SelfVerifyingAgent",
         "single_agent": "pettingllms.agents.single:SingleAgent",
     },
-    announced=(*("plan_agent", "tool_call_agent", "web_search_agent", "search_reasoning_agent"),),
+    announced=("plan_agent", "tool_call_agent", "web_search_agent", "search_reasoning_agent"),
+    group="pettingllms.agents",
+    check="pettingllms.agents.base:fault_of",
 )

@@ -96,5 +96,6 @@ def _history(env: MathEnv) -> str:
 
 
 def _short(text: str) -> str:
-    """At most 200 characters: a program's last line may be 64 kB long."""
-    return text if len(text) <= 200 else f"{text[:100]} … {text[-100:]}"
+    """At most 200 characters, all of them whole: a program's last line may be 64 kB of anything."""
+    cut = text if len(text) <= 200 else f"{text[:100]} … {text[-100:]}"
+    return cut.encode("utf-8", errors="replace").decode("utf-8")

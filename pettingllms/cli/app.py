@@ -35,7 +35,7 @@ VERBS = {
     "doctor": "pettingllms.cli.doctor:doctor",
 }
 SUMMARIES = {
-    "new": "Write a commented experiment from a shipped preset.",
+    "new": "Write a commented experiment from a shipped preset, or an environment of your own.",
     "convert": "Convert YAML to TOML or back, nothing lost.",
     "lint": "Check experiment files, and every cell of their sweeps.",
     "check": "The same as lint.",

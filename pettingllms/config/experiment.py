@@ -54,8 +54,9 @@ class ExperimentConfig(ConfigModel):
     """Version of this file format."""
     defaults: list[str | dict[str, str | list[str] | None]] = Field(default_factory=list)
     """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
-    plugins: Annotated[list[str], Only([])] = Field(default_factory=list)
-    """Files or modules with own environments and agents."""
+    plugins: list[str] = Field(default_factory=list)
+    """Files and modules with environments and agents of your own; a relative path starts at the folder of the
+    file that names it."""
     specialization: Specialization = "lora"
     """How agents differ. `prompt`: by optimised prompts, the weights stay as they are; `lora`: by one adapter
     per policy on frozen base weights; `full`: by all weights of each policy."""

@@ -13,6 +13,7 @@ METRICS = (
     *("val/failed_generations", "val/failed_actions", "test/failed_generations", "test/failed_actions"),
     *("train/failed_generations", "train/failed_actions", "train/success_rate", "train/reward/<agent>"),
     *("train/env/<name>", "val/env/<name>", "test/env/<name>"),
+    "train/no_local/<agent>",
     *("train/zero_variance/<agent>", "train/group_size/<agent>", "train/dropped/<agent>"),
     *("train/truncated/<agent>", "train/response_length/<agent>", "train/cut_prompts"),
     *("train/skipped_turns", "train/tasks", "train/tokens", "train/loss/<policy>"),

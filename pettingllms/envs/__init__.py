@@ -11,6 +11,8 @@ ENVS: "Registry[type[Env]]" = Registry(
     "environment",
     {"math_env": "pettingllms.envs.math:MathEnv", "code_env": "pettingllms.envs.code:CodeEnv"},
     announced=("search_env", "stateful_env", "mixed_env"),
+    group="pettingllms.environments",
+    check="pettingllms.envs.base:fault_of",
 )
 
 DATASETS: "Registry[Any]" = Registry(
@@ -19,5 +21,6 @@ DATASETS: "Registry[Any]" = Registry(
         "builtin:arithmetic": "pettingllms.envs.arithmetic:generate",
         "builtin:code": "pettingllms.envs.code_problems:generate",
     },
+    group="pettingllms.datasets",
 )
 """Built-in sets of tasks: functions of (split, options, seed)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ class MathEnv(Env):
 
     Options = MathOptions
     rows = staticmethod(math_rows.own)
+    hidden = ("answer",)
 
     def __init__(self, task: Task, options: MathOptions) -> None:
         super().__init__(task, options)
@@ -52,17 +53,6 @@ class MathEnv(Env):
         """All tasks of `split` of a generated set; the names of these are in `DATASETS`."""
         tasks: Sequence[Task] = DATASETS.load(dataset)(split, options, seed)
         return tasks
-
-    def copy(self) -> Self:
-        """A copy; every attribute is immutable, so sharing them is safe."""
-        twin = type(self)(self.task, self.options)
-        twin.program, twin.output, twin.answer, twin.approved = (
-            self.program,
-            self.output,
-            self.answer,
-            self.approved,
-        )
-        return twin
 
     def run(self, program: str | None) -> Outcome:
         """Run the tool agent's program and keep what it printed last.
@@ -96,10 +86,6 @@ class MathEnv(Env):
         if approved is None:
             return Outcome(0.0, "no_verdict")
         return Outcome(1.0, "correct") if approved == self.success() else Outcome(0.0, "wrong")
-
-    def team_reward(self) -> float:
-        """1 when the final answer is right, else 0."""
-        return float(self.success())
 
     def success(self) -> bool:
         """Whether the final answer is right."""

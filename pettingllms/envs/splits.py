@@ -13,6 +13,7 @@ from pettingllms.envs import DATASETS, ENVS
 from pettingllms.envs.base import Env
 from pettingllms.envs.homes import home_of, sets_of
 from pettingllms.errors import RefusedError
+from pettingllms.plugins import require
 from pettingllms.types import Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -26,9 +27,11 @@ def tasks_of(config: ExperimentConfig, split: Split) -> Sequence[Task]:
 def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> dict[Split, Sequence[Task]]:
     """The tasks of `splits`; those of validation come from `env.benchmark` where that is set.
 
-    Rows of files are read once for all splits. Raises RefusedError for an environment or a dataset that is
-    not there, and for rows that are no tasks.
+    Puts the experiment's plug-ins in force. Rows of files are read once for all splits. Raises RefusedError
+    for a plug-in that cannot be, for an environment or a dataset that is not there, and for rows that are no
+    tasks.
     """
+    require(config.plugins)
     env = ENVS.load(config.env.name)
     options = env.Options(**config.env.options)
     seed, benchmark = config.training.seed, config.env.benchmark

@@ -150,6 +150,12 @@ def _view(agent: Agent, env: Env) -> list[Message]:
     chat = [] if agent.skips(env) else agent.messages(env)
     if not all(isinstance(one, Message) and isinstance(one.content, str) for one in chat):
         raise ImproperError(f"the prompt is no list of messages with texts: {chat!r:.200}")
+    try:
+        for message in chat:
+            message.content.encode("utf-8")
+    except UnicodeEncodeError as error:
+        # A tokenizer would raise, and end the run.
+        raise ImproperError(f"the prompt holds half a character: {error.object[error.start]!r}") from None
     return chat
 
 

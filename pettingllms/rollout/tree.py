@@ -146,12 +146,10 @@ def _attempt(agent: Agent, env: Env, texts: Sequence[str], settings: RolloutSett
 def _reward(outcome: object, team: object, alpha: float) -> Reward:
     if not isinstance(outcome, Outcome) or not isinstance(outcome.reason, str):
         raise ImproperError(f"act gave {outcome!r}, not an Outcome of a number and a text")
-    local = outcome.local
-    for name, value in (("act", local), ("team_reward", team)):
-        if not isinstance(value, Real):
-            raise ImproperError(f"{name} gave the reward {value!r}, which is no number")
-    local, team = float(local), float(team)  # type: ignore[arg-type]
-    total = alpha * team + local
+    local = None if outcome.local is None else _number("act", outcome.local)
+    team = _number("team_reward", team)
+    # Without a local reward its weight, which is 1, goes to the team's.
+    total = alpha * team + (team if local is None else local)
     if not math.isfinite(total):
         raise ImproperError(f"its reward is not finite: local = {local}, team = {team}")
     return Reward(local, team, total, outcome.reason)
@@ -165,6 +163,12 @@ def _measured(metrics: object) -> dict[str, float]:
             raise ImproperError(f"metrics gave {metrics!r:.200}, which does not name finite numbers")
         found[f"env/{name}"] = float(value)
     return found
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real):
+        raise ImproperError(f"{name} gave the reward {value!r}, which is no number")
+    return float(value)
 
 
 def truth(name: str, value: object) -> bool:

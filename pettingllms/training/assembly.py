@@ -20,6 +20,7 @@ from pettingllms.errors import RefusedError
 from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
 from pettingllms.models.folders import local_folder
+from pettingllms.plugins import require
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.engine_settings import engine_settings
@@ -132,8 +133,10 @@ def assembled(
 ) -> Assembly:
     """Start the engines of `config`, which `opened` closes; they write their logs into `folder`.
 
-    Raises RefusedError where programs would run in a sandbox that is weaker than `config` says.
+    Puts the plug-ins of `config` in force before. Raises RefusedError for one that cannot be, and where
+    programs would run in a sandbox that is weaker than `config` says.
     """
+    require(config.plugins)
     plans = plan_policies(config)
     folders = {path: local_folder(path, events.status) for path in {plan.path for plan in plans.values()}}
     events.status("starting the engine and loading the model")

@@ -56,6 +56,9 @@ def rollout_metrics(
         metrics[f"train/response_length/{agent}"] = fmean(
             len(sample.completion.token_ids) for sample in samples
         )
+        rewards = [sample.reward for sample in samples if sample.reward is not None]
+        if any(reward.local is None for reward in rewards):
+            metrics[f"train/no_local/{agent}"] = fmean(reward.local is None for reward in rewards)
         own = [group for group in groups if group.key.agent == agent]
         if own:
             members = [member for group in own for member in group.members]

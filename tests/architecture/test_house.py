@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pettingllms"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-EVERYWHERE = {"errors", "types", "registry", "process", "hiding", "__init__"}
+EVERYWHERE = {"errors", "types", "registry", "plugins", "process", "hiding", "__init__"}
 MAY_IMPORT = {
     "documents": set(),
     "compose": {"documents"},
@@ -53,7 +53,8 @@ MAY_IMPORT = {
         "sandbox",
     },
     "__main__": {"cli"},
-    "trainer": {"cli"},
+    "trainer": {"cli", "envs", "agents"},
+    "contract": {"envs", "agents", "config"},
 }
 HEAVY = ("torch", "vllm", "transformers", "accelerate", "peft", "optuna")
 
@@ -101,6 +102,7 @@ LIGHT = [
         "evaluation.evaluate",
     ),
     *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),
+    *("plugins", "contract", "trainer.multiagentssys_register"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from pettingllms.config.agents import (
     InteractionConfig,
     ResourceConfig,
 )
-from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.model import ConfigModel
 from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.config.training import TrainingConfig

@@ -49,9 +49,21 @@ fuzz MINUTES="1" *ARGS:
 chaos-resume KILLS="20" *ARGS:
     {{env}} python -m benchmarks.chaos_resume {{KILLS}} {{ARGS}}
 
+# Bad dataset rows of every kind, 10,000 each; prints how many were counted, why, and the seconds
+bad-rows *ARGS:
+    {{env}} python -m benchmarks.bad_rows {{ARGS}}
+
 # Single faults in the shipped presets; prints how many the linter finds, at which line, by which rule
 mutations *ARGS:
     {{env}} python -m benchmarks.lint_mutations {{ARGS}}
+
+# Hostile programs as root and as an ordinary user; prints how many were contained, and what the probe found
+hostile *ARGS:
+    {{env}} pytest -m slow -s -q tests/sandbox/test_hostile.py {{ARGS}}
+
+# HumanEval in the sandbox: canonical solutions, `return None`, and an object that equals everything
+humaneval *ARGS:
+    {{env}} pytest -m slow -s -q tests/sandbox/test_humaneval.py {{ARGS}}
 
 # The main job
 quickstart:
@@ -68,3 +80,7 @@ rules:
 # Rewrite the golden files of the tests
 golden:
     GOLDEN_UPDATE=1 {{env}} pytest -q tests/lint tests/cli tests/documents tests/foreign
+
+# What cheap strategies earn in code_env and math_env, beside honest wrong answers; fails where one pays
+hacking *ARGS:
+    {{env}} python -m benchmarks.hacking {{ARGS}}

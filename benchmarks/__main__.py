@@ -26,6 +26,7 @@ SCRIPTS = {
     "update_speed": "one update, without and with shared prompts / TRL's of the same batch",
     "shared_prompt": "update with the prompt of a group computed once / with every sequence whole",
     "computed_tokens": "tokens put through the model / useful tokens",
+    "sandbox_throughput": "programs per second in the sandbox / with a bare interpreter for each",
     "checkpoint_stall": "what a checkpoint costs the loop / an fsynced write of as many bytes; its size",
     "logprob_memory": "memory and time of fused log-probabilities / of whole logits",
     "step_profile": "where the time of a training step goes",

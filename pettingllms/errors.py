@@ -1,4 +1,4 @@
-"""The exception tree: every error a user can cause, each branch with its exit code."""
+"""The exception tree: every error a user can cause, each branch with its exit code; others in one line."""
 
 
 class PettingLLMsError(Exception):
@@ -84,3 +84,17 @@ class LostRankError(PettingLLMsError):
     """Another process of the run has ended, so that this one cannot go on (exit 3)."""
 
     exit_code = 3
+
+
+def in_one_line(error: BaseException) -> str:
+    """`ValueError: the first line of what it says`, of somebody else's error."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def raised_in_line(error: BaseException) -> str:
+    """The same, and ` (file.py:12)` where it was raised."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+        place, trace = f" ({file}:{trace.tb_lineno})", trace.tb_next
+    return in_one_line(error) + place

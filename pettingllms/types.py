@@ -91,11 +91,12 @@ class Completion:
 class Reward:
     """What an action earned. `local` is the agent's own part, `team` the shared part.
 
-    Both lie in [-1, 1] and carry a reason code; `total` = `reward_alpha * team + local`.
+    Both lie in [-1, 1] and carry a reason code; `total` = `reward_alpha * team + local`. `local` is None
+    where nothing says what the action is worth by itself; `total` is then `(reward_alpha + 1) * team`.
     `penalty`: what the trainer takes off, for the distance to the reference policy or for length.
     """
 
-    local: float
+    local: float | None
     team: float
     total: float
     reason: str

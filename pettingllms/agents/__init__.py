@@ -13,9 +13,12 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "tool_generator": "pettingllms.agents.math:ToolGenerator",
         "reasoning_generator": "pettingllms.agents.math:ReasoningGenerator",
         "verifier": "pettingllms.agents.math:Verifier",
+        "code_generator": "pettingllms.agents.code:CodeGenerator",
+        "test_generator": "pettingllms.agents.code:TestGenerator",
+        "code_selfverify_single_agent": "pettingllms.agents.code:SelfVerifyingAgent",
+        "single_agent": "pettingllms.agents.single:SingleAgent",
     },
-    announced=(
-        *("single_agent", "code_generator", "test_generator", "plan_agent", "tool_call_agent"),
-        *("web_search_agent", "search_reasoning_agent"),
-    ),
+    announced=("plan_agent", "tool_call_agent", "web_search_agent", "search_reasoning_agent"),
+    group="pettingllms.agents",
+    check="pettingllms.agents.base:fault_of",
 )

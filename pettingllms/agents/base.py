@@ -14,8 +14,13 @@ from pettingllms.types import Message
 class Agent(ABC):
     """A role of one environment; holds no weights and no state of an episode."""
 
+    environment: ClassVar[str | None] = None
+    """Registered name of the environment that the role of a plug-in is made for; None: any. Roles of this
+    package are made for the environment that their module is named after."""
     system_prompt: ClassVar[str]
     """What the agent is told when the experiment file sets no `system_prompt`."""
+    runs_programs: ClassVar[bool] = False
+    """Whether its actions run programs that a model wrote: a run then requires the sandbox."""
 
     def __init__(self, config: AgentConfig) -> None:
         self.name = config.name
@@ -54,4 +59,20 @@ class Agent(ABC):
 
     @abstractmethod
     def act(self, env: Any, text: str) -> Outcome:
-        """Parse `text` strictly, change `env` by it, and return what the action itself earned."""
+        """Parse `text` strictly, change `env` by it, and return what the action itself earned.
+
+        Any text may come: empty, endless, garbage. It never raises for what a text says.
+        """
+
+
+def fault_of(found: object) -> str | None:
+    """What keeps `found` from being an agent class, in words that go on after its name; None for nothing."""
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        return "is no class that derives from pettingllms.agents.base.Agent"
+    if found.__abstractmethods__:
+        return f"lacks {', '.join(sorted(found.__abstractmethods__))}"
+    if not isinstance(getattr(found, "system_prompt", None), str):
+        return "has no system_prompt, a text"
+    if not isinstance(found.environment, str | None):
+        return f"has the environment {found.environment!r:.80}, which is no name"
+    return None

@@ -16,6 +16,7 @@ _PROGRAM = re.compile(r"```(?:python)?[ \t]*\n(.*?)```", re.DOTALL)
 class ToolGenerator(Agent):
     """Answers with one fenced Python program that prints the result."""
 
+    runs_programs = True
     system_prompt = "Write one short Python program that prints the answer, in a ```python block."
 
     def observe(self, env: MathEnv) -> str:
@@ -95,5 +96,6 @@ def _history(env: MathEnv) -> str:
 
 
 def _short(text: str) -> str:
-    """At most 200 characters: a program's last line may be 64 kB long."""
-    return text if len(text) <= 200 else f"{text[:100]} … {text[-100:]}"
+    """At most 200 characters, all of them whole: a program's last line may be 64 kB of anything."""
+    cut = text if len(text) <= 200 else f"{text[:100]} … {text[-100:]}"
+    return cut.encode("utf-8", errors="replace").decode("utf-8")

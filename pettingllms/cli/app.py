@@ -31,10 +31,11 @@ VERBS = {
     "sweep": "pettingllms.cli.sweep:app",
     "eval": "pettingllms.cli.eval:evaluate",
     "export": "pettingllms.cli.export:export",
+    "data": "pettingllms.cli.data:app",
     "doctor": "pettingllms.cli.doctor:doctor",
 }
 SUMMARIES = {
-    "new": "Write a commented experiment from a shipped preset.",
+    "new": "Write a commented experiment from a shipped preset, or an environment of your own.",
     "convert": "Convert YAML to TOML or back, nothing lost.",
     "lint": "Check experiment files, and every cell of their sweeps.",
     "check": "The same as lint.",
@@ -49,6 +50,7 @@ SUMMARIES = {
     "sweep": "Run a study over the swept values.",
     "eval": "Measure a run, a checkpoint or an experiment on held-out tasks, and compare.",
     "export": "Write adapters or merged weights that other programs load.",
+    "data": "Check datasets: bad rows, revisions, and tasks that training shares with others.",
     "doctor": "Show what is installed and what a trial could use here.",
 }
 NOT_AVAILABLE = (

@@ -8,11 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-SANDBOX = (
-    "weak: time, memory and output limits and an empty environment only; the full sandbox is not "
-    "available in this version; only builtin: datasets run"
-)
-
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Show what is installed, what this machine has, and what a trial could use here."""
@@ -27,6 +22,7 @@ def examine() -> dict[str, Any]:
     from pettingllms.lint.facts import Facts
     from pettingllms.models.embedded import NAME, cache_folder, is_converted
     from pettingllms.process import usable_cores
+    from pettingllms.sandbox.probes import probed
     from pettingllms.sweep.packages import EMBEDDED_MODEL_MODULES, installed_versions, missing
 
     gpus = Facts.here().gpus
@@ -43,7 +39,7 @@ def examine() -> dict[str, Any]:
             "converted": is_converted(),
             "cache": str(cache_folder()),
         },
-        "sandbox": SANDBOX,
+        "sandbox": probed().data(),
         "trials": {"cpu": obstacles("cpu", 0), "cuda": obstacles("cuda", gpus or 0)},
     }
 
@@ -70,6 +66,8 @@ def obstacles(device: str, gpus: int) -> list[str]:
 
 def as_text(findings: dict[str, Any]) -> list[str]:
     """The lines that people read."""
+    from pettingllms.sandbox.probes import as_lines
+
     cores, memory, model = findings["cores"], findings["memory_gib"], findings["embedded_model"]
     absent = ", ".join(model["missing_packages"])
     state = (
@@ -85,7 +83,9 @@ def as_text(findings: dict[str, Any]) -> list[str]:
         f"gpus        {findings['gpus']}",
         f"model       {model['name']}: {state}",
         f"            {model['cache']}",
-        f"sandbox     {findings['sandbox']}",
+    ]
+    lines += [
+        f"{'' if number else 'sandbox':12}{line}" for number, line in enumerate(as_lines(findings["sandbox"]))
     ]
     for device, reasons in findings["trials"].items():
         lines.append(f'device = "{device}"'.ljust(18) + ("; ".join(reasons) or "a trial can run here"))

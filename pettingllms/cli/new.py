@@ -1,4 +1,4 @@
-"""`pettingllms new`: a commented experiment from a shipped preset."""
+"""`pettingllms new`: a commented experiment from a shipped preset, or an environment of your own."""
 
 from __future__ import annotations
 
@@ -17,26 +17,40 @@ _SCHEMA_ID = '"urn:pettingllms:schema:experiment"'
 def new(
     template: Annotated[
         str | None,
-        typer.Argument(metavar="TEMPLATE", help="A preset such as math_L1_prompt.", show_default=False),
+        typer.Argument(
+            metavar="TEMPLATE",
+            help="A preset such as math_L1_prompt; or env, for an environment of your own.",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[
         Path | None,
         typer.Argument(
             metavar="DST",
-            help="The file to write, .toml or .yaml. Default: TEMPLATE.toml, here.",
+            help="The file to write, .toml or .yaml. Default: TEMPLATE.toml, here. After env: its name.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     show_list: Annotated[bool, typer.Option("--list", help="List the presets.")] = False,
 ) -> None:
-    """Write an experiment of your own, copied from a preset with all its comments."""
+    """Write an experiment of your own, copied from a preset with all its comments.
+
+    `new env NAME` writes an environment of your own instead: a plug-in file, its experiment and its test.
+    """
     from pettingllms.config.presets import find_preset
     from pettingllms.documents.atomic import write_text
     from pettingllms.errors import UsageError
 
     if show_list:
         typer.echo(preset_list())
+        return
+    if template == "env":
+        from pettingllms.cli.new_env import write_environment
+
+        if target is None:
+            raise UsageError("the environment has no name", help="`pettingllms new env my_game`")
+        write_environment(target, force=force)
         return
     if template is None:
         raise UsageError("no preset is named", help="`pettingllms new --list` lists them")

@@ -26,9 +26,10 @@ class EnvConfig(ConfigModel):
     name: str
     """Registered environment, e.g. `math_env`."""
     dataset: str
-    """Where training tasks come from, e.g. `builtin:arithmetic`."""
+    """Where training tasks come from: `builtin:arithmetic`, a preset such as `polaris`, `hf:owner/name`, or
+    the path of a file or folder with rows."""
     benchmark: str | None = None
-    """Where validation tasks come from. Default: the validation split of `dataset`."""
+    """Where validation tasks come from; the same forms. Default: the validation split of `dataset`."""
     max_turns: int = Field(2, ge=1)
     """Number of turns of an episode; what one turn is says `turn_unit`."""
     turn_unit: Literal["agent", "round"] = "agent"

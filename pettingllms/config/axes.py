@@ -21,7 +21,7 @@ from pettingllms.registry import closest
 
 INVALID_OVERRIDE, BAD_RANGE, SWEPT_TWICE = "PLM009", "PLM405", "PLM414"
 SPACE: KeyPath = ("sweep", "space")
-NOT_SWEPT = ("sweep", "format", "defaults")
+NOT_SWEPT = ("sweep", "format", "defaults", "plugins")
 """Root keys of which nothing can be swept: they are read before there is a cell."""
 Kind = Literal["choice", "int", "float"]
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""

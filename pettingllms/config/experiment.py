@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from pettingllms.config.agents import (
     InteractionConfig,
     ResourceConfig,
 )
-from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.model import ConfigModel
 from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.config.training import TrainingConfig
@@ -39,10 +39,12 @@ class LaunchConfig(ConfigModel):
 class SandboxConfig(ConfigModel):
     """How untrusted code is kept in."""
 
-    require: Annotated[Literal["strong"], Only()] = "strong"
-    """Least strength of the sandbox."""
-    allow_weak: Annotated[bool, Only()] = False
-    """Whether a run may go on below that strength."""
+    require: Literal["strong", "medium"] = "strong"
+    """Least strength of the sandbox, which is found out by attacking it. `strong`: within limits, and away
+    from files, networks and other processes; `medium`: within limits, and away from files, or from networks
+    and other processes."""
+    allow_weak: bool = False
+    """Whether programs may run below that strength; every report says so."""
 
 
 class ExperimentConfig(ConfigModel):
@@ -52,8 +54,9 @@ class ExperimentConfig(ConfigModel):
     """Version of this file format."""
     defaults: list[str | dict[str, str | list[str] | None]] = Field(default_factory=list)
     """Files that this one builds on, in order; `_self_` is the place of this file, last if absent."""
-    plugins: Annotated[list[str], Only([])] = Field(default_factory=list)
-    """Files or modules with own environments and agents."""
+    plugins: list[str] = Field(default_factory=list)
+    """Files and modules with environments and agents of your own; a relative path starts at the folder of the
+    file that names it."""
     specialization: Specialization = "lora"
     """How agents differ. `prompt`: by optimised prompts, the weights stay as they are; `lora`: by one adapter
     per policy on frozen base weights; `full`: by all weights of each policy."""

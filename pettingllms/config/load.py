@@ -16,6 +16,7 @@ from pettingllms.compose.tree import Tree, keys_in, with_values
 from pettingllms.config.axes import Axis, axes_of
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.fields import ExperimentSchema
+from pettingllms.config.plugin_paths import place_plugins
 from pettingllms.config.recognise import not_an_experiment
 from pettingllms.config.typed import Typed
 from pettingllms.documents.source import Document, Finding, KeyPath
@@ -98,11 +99,12 @@ def draft_experiment(
 
 
 def choose(draft: Draft, values: Mapping[KeyPath, Any]) -> Resolution:
-    """Put `values` in the place of their axes, and resolve all references."""
+    """Put `values` in the place of their axes, and resolve all references; plug-ins have absolute paths."""
     data = with_values(draft.tree.data, values)
     resolution = resolve_references(data)
     resolution.secrets = not_in_the_open(resolution.secrets, keys_in(draft.tree.data))
     hide(resolution.secrets)
+    place_plugins(draft.tree, resolution)
     resolution.findings = mounted_findings(draft.tree, resolution)
     return resolution
 

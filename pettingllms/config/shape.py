@@ -71,9 +71,20 @@ def _bad_value(detail: ErrorDetails, path: KeyPath, value: Any, annotation: Any)
         rule = f"must be {describe(annotation)}"
         help_text = f'did you mean "{near}"?' if near else None
         fix = reworded(path, meant) if meant else None
+    rule = rule or _own_rule(detail, annotation)
     if rule is None:
         return _wrong_type(path, value, annotation)
     return Finding(path, f"{shown} {rule}", help=help_text, code=BAD_VALUE, fix=fix)
+
+
+def _own_rule(detail: ErrorDetails, annotation: Any) -> str | None:
+    """What options of plug-ins say in words that the schema itself does not need; None for all others."""
+    kind, words = detail["type"], detail["msg"].partition(" should ")[2]
+    if kind in ("value_error", "assertion_error"):
+        return f"is refused: {' '.join(str(detail['ctx']['error']).split())}"
+    of_plugins = kind in ("multiple_of", "string_pattern_mismatch", "string_too_long")
+    of_plugins = of_plugins or describe(annotation) == "any value"
+    return f"must {words}" if of_plugins and words else None
 
 
 def _choices(option: Any) -> tuple[Any, ...]:

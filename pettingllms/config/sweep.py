@@ -12,6 +12,8 @@ METRICS = (
     *("val/success_rate", "test/success_rate", "val/reward/<agent>", "test/reward/<agent>"),
     *("val/failed_generations", "val/failed_actions", "test/failed_generations", "test/failed_actions"),
     *("train/failed_generations", "train/failed_actions", "train/success_rate", "train/reward/<agent>"),
+    *("train/env/<name>", "val/env/<name>", "test/env/<name>"),
+    "train/no_local/<agent>",
     *("train/zero_variance/<agent>", "train/group_size/<agent>", "train/dropped/<agent>"),
     *("train/truncated/<agent>", "train/response_length/<agent>", "train/cut_prompts"),
     *("train/skipped_turns", "train/tasks", "train/tokens", "train/loss/<policy>"),
@@ -26,7 +28,8 @@ METRICS = (
     *("epoch/reward/<agent>", "time/step", "time/rollout", "time/train", "time/sync", "time/val"),
     *("time/test", "perf/rollout_tokens_per_second", "prompt/candidates", "prompt/episodes"),
 )
-"""What a run measures, as docs/records.md lists it; `<agent>` and `<policy>` stand for names in the file."""
+"""What a run measures, as docs/records.md lists it; `<agent>` and `<policy>` stand for names in the file,
+`<name>` for what the environment measures."""
 
 PRUNER_OPTIONS: dict[str, tuple[str, ...]] = {
     "median": ("startup_trials", "warmup_steps", "every", "min_trials"),

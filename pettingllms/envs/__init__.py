@@ -9,11 +9,18 @@ if TYPE_CHECKING:
 
 ENVS: "Registry[type[Env]]" = Registry(
     "environment",
-    {"math_env": "pettingllms.envs.math:MathEnv"},
-    announced=("code_env", "search_env", "stateful_env", "mixed_env"),
+    {"math_env": "pettingllms.envs.math:MathEnv", "code_env": "pettingllms.envs.code:CodeEnv"},
+    announced=("search_env", "stateful_env", "mixed_env"),
+    group="pettingllms.environments",
+    check="pettingllms.envs.base:fault_of",
 )
 
 DATASETS: "Registry[Any]" = Registry(
-    "dataset", {"builtin:arithmetic": "pettingllms.envs.arithmetic:generate"}
+    "dataset",
+    {
+        "builtin:arithmetic": "pettingllms.envs.arithmetic:generate",
+        "builtin:code": "pettingllms.envs.code_problems:generate",
+    },
+    group="pettingllms.datasets",
 )
 """Built-in sets of tasks: functions of (split, options, seed)."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from fractions import Fraction
 
 MAX_ANSWER_CHARACTERS = 200
 """Longer texts are no answers; it bounds the cost of parsing a hostile one."""
+
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 def last_box(text: str) -> str | None:
@@ -31,9 +34,12 @@ def last_box(text: str) -> str | None:
 def number(text: str) -> Fraction | None:
     """The exact number that `text` writes (integer, decimal or fraction), or None.
 
-    Thousands commas, a leading `$` and a trailing full stop are ignored.
+    Commas between thousands, a leading `$` and a trailing full stop are ignored. Other commas make a list,
+    which is no number: several answers are none.
     """
-    plain = unicodedata.normalize("NFKC", text).strip().lstrip("$").rstrip(".").replace(",", "")
+    plain = unicodedata.normalize("NFKC", text).strip().lstrip("$").rstrip(".")
+    if _THOUSANDS.fullmatch(plain):
+        plain = plain.replace(",", "")
     if not plain or len(plain) > MAX_ANSWER_CHARACTERS or not set(plain) <= set("0123456789+-./ "):
         return None
     try:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
-from pettingllms.config.model import ConfigModel
-from pettingllms.envs import DATASETS
+from pettingllms.config.data import DataOptions
+from pettingllms.envs import DATASETS, math_rows
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.envs.grading import same_answer
-from pettingllms.sandbox.limited import ProgramLimits, ProgramStatus, run_program
+from pettingllms.sandbox.pool import run_programs
+from pettingllms.sandbox.programs import Program, ProgramLimits, ProgramStatus
 from pettingllms.types import Split, Task
 
 
-class MathOptions(ConfigModel):
+class MathOptions(DataOptions):
     """`env.options` of `math_env`."""
 
     digits: int = Field(2, ge=1, le=6)
@@ -23,11 +24,7 @@ class MathOptions(ConfigModel):
     operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
     """Operations of `builtin:arithmetic`."""
     train_size: int = Field(1024, ge=1)
-    """Training problems."""
-    validation_size: int = Field(64, ge=1)
-    """Validation problems."""
-    test_size: int = Field(128, ge=0)
-    """Test problems: measured before the first and after the last step, never used to choose anything."""
+    """Training problems of `builtin:arithmetic`."""
     tool_error_reward: float = Field(-1.0, ge=-1, le=0)
     """Local reward of a program that is missing, crashes, or runs out of time, memory or output."""
     tool_seconds: float = Field(5.0, gt=0)
@@ -40,6 +37,8 @@ class MathEnv(Env):
     """One mathematical question; solved when the last boxed answer equals the reference."""
 
     Options = MathOptions
+    rows = staticmethod(math_rows.own)
+    hidden = ("answer",)
 
     def __init__(self, task: Task, options: MathOptions) -> None:
         super().__init__(task, options)
@@ -51,20 +50,9 @@ class MathEnv(Env):
 
     @classmethod
     def tasks(cls, dataset: str, split: Split, options: MathOptions, seed: int) -> Sequence[Task]:
-        """All tasks of `split`; the names of datasets are in `DATASETS`."""
+        """All tasks of `split` of a generated set; the names of these are in `DATASETS`."""
         tasks: Sequence[Task] = DATASETS.load(dataset)(split, options, seed)
         return tasks
-
-    def copy(self) -> Self:
-        """A copy; every attribute is immutable, so sharing them is safe."""
-        twin = type(self)(self.task, self.options)
-        twin.program, twin.output, twin.answer, twin.approved = (
-            self.program,
-            self.output,
-            self.answer,
-            self.approved,
-        )
-        return twin
 
     def run(self, program: str | None) -> Outcome:
         """Run the tool agent's program and keep what it printed last.
@@ -76,7 +64,7 @@ class MathEnv(Env):
         if program is None:
             return Outcome(self.options.tool_error_reward, "no_program")
         limits = ProgramLimits(seconds=self.options.tool_seconds, memory_mib=self.options.tool_memory_mib)
-        result = run_program(program, limits)
+        (result,) = run_programs([Program(program)], limits)
         if result.status is not ProgramStatus.OK:
             return Outcome(self.options.tool_error_reward, f"program_{result.status}")
         lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
@@ -98,10 +86,6 @@ class MathEnv(Env):
         if approved is None:
             return Outcome(0.0, "no_verdict")
         return Outcome(1.0, "correct") if approved == self.success() else Outcome(0.0, "wrong")
-
-    def team_reward(self) -> float:
-        """1 when the final answer is right, else 0."""
-        return float(self.success())
 
     def success(self) -> bool:
         """Whether the final answer is right."""

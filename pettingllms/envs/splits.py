@@ -2,21 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
+from pettingllms.config.data import DataOptions
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import first_set
-from pettingllms.envs import ENVS
+from pettingllms.data.sources import is_row_source
+from pettingllms.data.tasks import load_splits
+from pettingllms.envs import DATASETS, ENVS
+from pettingllms.envs.base import Env
+from pettingllms.envs.homes import home_of, sets_of
+from pettingllms.errors import RefusedError
+from pettingllms.plugins import require
 from pettingllms.types import Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def tasks_of(config: ExperimentConfig, split: Split) -> Sequence[Task]:
-    """The tasks of a split; those of validation come from `env.benchmark` where that is set.
+    """The tasks of one split; see `splits_of`."""
+    return splits_of(config, (split,))[split]
 
-    Raises RefusedError for an environment or a data set that is not there.
+
+def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> dict[Split, Sequence[Task]]:
+    """The tasks of `splits`; those of validation come from `env.benchmark` where that is set.
+
+    Puts the experiment's plug-ins in force. Rows of files are read once for all splits. Raises RefusedError
+    for a plug-in that cannot be, for an environment or a dataset that is not there, and for rows that are no
+    tasks.
     """
+    require(config.plugins)
     env = ENVS.load(config.env.name)
-    source = first_set(config.env.benchmark, config.env.dataset) if split == "val" else config.env.dataset
-    return env.tasks(source, split, env.Options(**config.env.options), config.training.seed)
+    options = env.Options(**config.env.options)
+    seed, benchmark = config.training.seed, config.env.benchmark
+    own = [split for split in splits if split != "val" or benchmark is None]
+    found = _tasks(config.env.name, env, config.env.dataset, own, options, seed) if own else {}
+    if benchmark is not None and "val" in splits:
+        found |= _tasks(config.env.name, env, benchmark, ["val"], options, seed, benchmark=True)
+    return {split: found[split] for split in splits}
+
+
+def _tasks(
+    name: str,
+    env: type[Env],
+    source: str,
+    splits: Collection[Split],
+    options: Any,
+    seed: int,
+    *,
+    benchmark: bool = False,
+) -> dict[Split, Sequence[Task]]:
+    """The tasks of one source. `name`: of the environment."""
+    _require_fitting(name, source)
+    reads_rows = env.rows is not None and isinstance(options, DataOptions)
+    if not reads_rows or source in DATASETS or not is_row_source(source):
+        return {split: env.tasks(source, split, options, seed) for split in splits}
+    return {
+        **load_splits(
+            source,
+            splits,
+            options,
+            seed,
+            own=env.rows,
+            verify=lambda data: env.verify(data, options),
+            benchmark=benchmark,
+        )
+    }
+
+
+def _require_fitting(name: str, source: str) -> None:
+    """Refuse a dataset of another environment of this package; an environment of one's own may use any."""
+    home = home_of(source)
+    ours = name in ENVS and ENVS[name].startswith("pettingllms.")
+    if ours and home is not None and home != name:
+        raise RefusedError(
+            f"{source!r} holds tasks of {home}, and env.name is {name!r}",
+            help=f"datasets of {name}: {', '.join(sets_of(name))}",
+        )

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pettingllms.agents.sandboxed import require_sandbox, weak_sandbox
 from pettingllms.config.trial_file import trial_toml
 from pettingllms.errors import RefusedError, UsageError
 from pettingllms.evaluation import play_file, report
@@ -22,7 +23,7 @@ from pettingllms.runs.checkpoints import TRIAL
 from pettingllms.sweep.folders import create_folder
 from pettingllms.sweep.packages import require_packages
 from pettingllms.sweep.progress import SilentView
-from pettingllms.sweep.report import show_failure, write_json
+from pettingllms.sweep.report import sandbox_json, show_failure, write_json
 from pettingllms.sweep.runner import TrialResult, run_trial
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.trial import Trial
@@ -75,6 +76,8 @@ def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
     """
     sides = _sides(asked)
     require_packages([side.source.config for side in sides], playing=True)
+    if weak := require_sandbox(side.source.config for side in sides):
+        _say(f"warning: {weak_sandbox(weak)}")
     folder = _folder(output, sides)
     summaries: list[Summary] = []
     with StopRequest() as stop:
@@ -88,7 +91,7 @@ def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
                     sys.stderr.write(f"interrupted; folder: {folder}\n")
                 return played.exit_code
             summaries.append(_summary(side, folder / side.name))
-    result = _result(asked, sides, summaries, folder)
+    result = _result(asked, sides, summaries, folder) | sandbox_json(weak)
     with (folder / "result.json").open("w", encoding="utf-8") as file:
         write_json(result, file)
     if as_json:

@@ -20,6 +20,7 @@ from pettingllms.evaluation.statistics import (
     success_rate,
 )
 from pettingllms.evaluation.summary import Summary
+from pettingllms.sweep.report import show_sandbox
 
 PLAIN_WIDTH = 160
 """Columns of tables where output is no terminal."""
@@ -61,6 +62,7 @@ def show(result: dict[str, Any], stream: TextIO) -> None:
         console.width = PLAIN_WIDTH
     plays = f"{result['tasks']} {result['split']} tasks, {result['samples']} plays of each"
     sides = [side for side in SIDES if side in result]
+    show_sandbox(result.get("sandbox"), stream)
     console.print(_rates(plays, [result[side] for side in sides]))
     for side in sides:
         console.print(_agents(result[side]))

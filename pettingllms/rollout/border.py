@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeVar
 
-from pettingllms.errors import InfrastructureError, PettingLLMsError
+from pettingllms.errors import InfrastructureError, PettingLLMsError, in_one_line, raised_in_line
 
 T = TypeVar("T")
 
@@ -43,18 +41,13 @@ def guarded(what: str, work: Callable[[], T]) -> T | Failed:
     try:
         return work()
     except (InfrastructureError, OSError) as cause:
-        failed = Failed("infrastructure", _in_one_line(cause))
+        failed = Failed("infrastructure", in_one_line(cause))
     except PettingLLMsError:
         raise
     except ImproperError as cause:
         failed = Failed("error", str(cause))
     except (Exception, SystemExit) as cause:
         # SystemExit: a program of the model that is run in here must not end the trainer.
-        where = traceback.extract_tb(cause.__traceback__)[-1]
-        failed = Failed("error", f"{_in_one_line(cause)} ({Path(where.filename).name}:{where.lineno})")
+        failed = Failed("error", raised_in_line(cause))
     _log.warning("%s: %s", what, failed.reason)
     return failed
-
-
-def _in_one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -19,7 +19,7 @@ from pettingllms.types import Episode, Message, StopReason, Task, Turn
 COUNTED = ("cut_prompts", "skipped_turns", "failed_generations", "failed_actions")
 """`Episode.metrics`: cut prompts, skipped turns, completions that the engine could not give, and actions that
 the agent, the environment or the machinery around it let down; where a state could not even be shown, that is
-one."""
+one. Beside them `env/…`: what the environment measures in the state that the last action led to."""
 
 
 def set_up(make_env: Callable[[Task], Env], task: Task) -> Script[Env | Failed]:
@@ -64,7 +64,7 @@ def play_episode(
         turns=tuple(play.turns),
         success=bool(play.success),
         stop_reason=play.stop or StopReason.MAX_TURNS,
-        metrics=play.counts,
+        metrics=play.counts | play.measured,
         error=play.error,
     )
 
@@ -81,6 +81,7 @@ class _Play:
     error: str | None = None
     turns: list[Turn] = field(default_factory=list)
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
+    measured: dict[str, float] = field(default_factory=dict)
 
     def together(self, moves: Sequence[Move], env: Env, on_turn: Callable[[int], None]) -> Script[Env]:
         """Play turns whose prompts show the same state, `env`; return the state that they lead to."""
@@ -102,6 +103,7 @@ class _Play:
                 self.fail()
                 return env
             env, self.success, solved = attempt.env, attempt.success, attempt.solved
+            self.measured = attempt.metrics
         if solved:
             self.stop = StopReason.SOLVED
         return env
@@ -148,6 +150,12 @@ def _view(agent: Agent, env: Env) -> list[Message]:
     chat = [] if agent.skips(env) else agent.messages(env)
     if not all(isinstance(one, Message) and isinstance(one.content, str) for one in chat):
         raise ImproperError(f"the prompt is no list of messages with texts: {chat!r:.200}")
+    try:
+        for message in chat:
+            message.content.encode("utf-8")
+    except UnicodeEncodeError as error:
+        # A tokenizer would raise, and end the run.
+        raise ImproperError(f"the prompt holds half a character: {error.object[error.start]!r}") from None
     return chat
 
 

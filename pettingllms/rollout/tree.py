@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Real
@@ -35,12 +35,13 @@ class Prompt(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What a candidate's action did. `env`: the state that it leads to."""
+    """What a candidate's action did. `env`: the state that it leads to; `metrics`: of that state."""
 
     env: Env
     reward: Reward
     success: bool
     solved: bool
+    metrics: dict[str, float]
 
 
 def prompt_of(seat: Seat, move: Move, ids: tuple[int, ...]) -> Prompt:
@@ -138,21 +139,36 @@ def _attempt(agent: Agent, env: Env, texts: Sequence[str], settings: RolloutSett
         reward=_reward(outcome, own.team_reward(), settings.reward_alpha),
         success=truth("success", own.success()),
         solved=settings.resolve and truth("solved", own.solved()),
+        metrics=_measured(own.metrics()),
     )
 
 
 def _reward(outcome: object, team: object, alpha: float) -> Reward:
     if not isinstance(outcome, Outcome) or not isinstance(outcome.reason, str):
         raise ImproperError(f"act gave {outcome!r}, not an Outcome of a number and a text")
-    local = outcome.local
-    for name, value in (("act", local), ("team_reward", team)):
-        if not isinstance(value, Real):
-            raise ImproperError(f"{name} gave the reward {value!r}, which is no number")
-    local, team = float(local), float(team)  # type: ignore[arg-type]
-    total = alpha * team + local
+    local = None if outcome.local is None else _number("act", outcome.local)
+    team = _number("team_reward", team)
+    # Without a local reward its weight, which is 1, goes to the team's.
+    total = alpha * team + (team if local is None else local)
     if not math.isfinite(total):
         raise ImproperError(f"its reward is not finite: local = {local}, team = {team}")
     return Reward(local, team, total, outcome.reason)
+
+
+def _measured(metrics: object) -> dict[str, float]:
+    """What the environment measures, as `Episode.metrics` names it."""
+    found = {}
+    for name, value in metrics.items() if isinstance(metrics, Mapping) else [("", None)]:
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise ImproperError(f"metrics gave {metrics!r:.200}, which does not name finite numbers")
+        found[f"env/{name}"] = float(value)
+    return found
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real):
+        raise ImproperError(f"{name} gave the reward {value!r}, which is no number")
+    return float(value)
 
 
 def truth(name: str, value: object) -> bool:

@@ -39,6 +39,17 @@ def show_interruption(checkpoint: str | None, folder: Path, stream: TextIO) -> N
     stream.flush()
 
 
+def show_sandbox(weak: str | None, stream: TextIO) -> None:
+    """Write that programs ran in a sandbox that is `weak`, where it is."""
+    if weak is not None:
+        stream.write(f"sandbox: {weak}\n")
+
+
+def sandbox_json(weak: str | None) -> dict[str, Any]:
+    """The same for programs; empty where the sandbox is as it shall be."""
+    return {} if weak is None else {"sandbox": weak}
+
+
 def show_trial(trial: Trial, result: TrialResult, stream: TextIO) -> None:
     """Write the last value of the rates that matter, and where everything is."""
     shown = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pettingllms.agents.sandboxed import require_sandbox, weak_sandbox
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import LoadedExperiment
 from pettingllms.errors import RefusedError
@@ -105,6 +106,8 @@ def _train(
     experiment = checked.experiment
     config = experiment.config
     said = _require_machine([config], output, study=False)
+    weak = require_sandbox([config])
+    said |= _warned(weak)
     cell = CheckedCell(0, {}, config, experiment.stored)
     with StopRequest() as stop, EngineKeeper() as engine, held(experiment, cell) as trial:
         result = run_trial(trial, _view(config, said), stop, engine=engine)
@@ -113,8 +116,9 @@ def _train(
     elif result.status == "interrupted":
         report.show_interruption(result.checkpoint, trial.folder, sys.stderr)
     if as_json:
-        report.write_json(report.trial_json(trial, result), sys.stdout)
+        report.write_json(report.trial_json(trial, result) | report.sandbox_json(weak), sys.stdout)
     elif result.status == "complete":
+        report.show_sandbox(weak, sys.stdout)
         report.show_trial(trial, result, sys.stdout)
     return result.exit_code
 
@@ -148,6 +152,8 @@ def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
     experiment = checked.experiment
     cells = checked_cells(checked)
     said = _require_machine([cell.config for cell in cells], output, study=True)
+    weak = require_sandbox(cell.config for cell in cells)
+    said |= _warned(weak)
     with StopRequest() as stop, EngineKeeper() as engine:
 
         def run(trial: Trial) -> TrialResult:
@@ -164,8 +170,9 @@ def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
             on_trial=_show_ended_trial,
         )
     if as_json:
-        report.write_json(report.study_json(outcome), sys.stdout)
+        report.write_json(report.study_json(outcome) | report.sandbox_json(weak), sys.stdout)
     else:
+        report.show_sandbox(weak, sys.stdout)
         report.show_study(outcome, sys.stdout)
     return outcome.exit_code
 
@@ -192,6 +199,15 @@ def _require_machine(configs: Sequence[ExperimentConfig], output: Path, *, study
     for line in sorted(said):
         sys.stderr.write(f"warning: {line}\n")
     return said
+
+
+def _warned(weak: str | None) -> set[str]:
+    """Say that the sandbox is weak, where it is; returns what was printed."""
+    if weak is None:
+        return set()
+    line = weak_sandbox(weak)
+    sys.stderr.write(f"warning: {line}\n")
+    return {line}
 
 
 def _absolute_checkpoint_folders(configs: Iterable[ExperimentConfig]) -> set[Path]:

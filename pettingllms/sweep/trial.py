@@ -6,7 +6,8 @@ The folder is the border between this process and the worker. Before the start i
   swept values and overrides in place and references followed, but those to environment variables;
   `trial.toml`: what the worker reads;
 - `.hydra/config.yaml` and `.hydra/overrides.yaml`, for tools that know Hydra's layout;
-- `manifest.json`: versions, platform, git state, seed, source file, command line, swept values, start time;
+- `manifest.json`: versions, platform, sandbox, git state, seed, source file, command line, swept values,
+  start time;
 - `accelerate.json`: the launcher's settings.
 
 - `.run.lock`: who follows the run; it is held as long as that lasts.
@@ -31,6 +32,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pettingllms.agents.sandboxed import sandbox_record
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import LoadedExperiment
 from pettingllms.config.trial_file import trial_toml
@@ -104,6 +106,7 @@ def manifest(config: ExperimentConfig, values: Mapping[KeyPath, Any]) -> dict[st
         "git": git_state(Path.cwd()),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "sandbox": sandbox_record(config),
         "packages": {name: version for name, version in installed_versions().items() if version},
     }
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pettingllms.agents.sandboxed import require_sandbox, weak_sandbox
 from pettingllms.config.agents import AgentPolicyConfigs
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import PolicyPlan, cpu_threads, engine_groups, plan_policies
@@ -19,6 +20,7 @@ from pettingllms.errors import RefusedError
 from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
 from pettingllms.models.folders import local_folder
+from pettingllms.plugins import require
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.engine_process import EngineProcess
 from pettingllms.rollout.engine_settings import engine_settings
@@ -129,7 +131,12 @@ class Assembly:
 def assembled(
     config: ExperimentConfig, folder: Path, events: EventStream, check: Callable[[], None], opened: ExitStack
 ) -> Assembly:
-    """Start the engines of `config`, which `opened` closes; they write their logs into `folder`."""
+    """Start the engines of `config`, which `opened` closes; they write their logs into `folder`.
+
+    Puts the plug-ins of `config` in force before. Raises RefusedError for one that cannot be, and where
+    programs would run in a sandbox that is weaker than `config` says.
+    """
+    require(config.plugins)
     plans = plan_policies(config)
     folders = {path: local_folder(path, events.status) for path in {plan.path for plan in plans.values()}}
     events.status("starting the engine and loading the model")
@@ -144,6 +151,8 @@ def assembled(
         if told.may_sleep:
             # An engine takes its share of the memory that it finds free: one after the other.
             process.wait_ready()
+    if weak := require_sandbox([config]):
+        events.warning(weak_sandbox(weak))
     return Assembly(config, plans, folders, settings, processes)
 
 

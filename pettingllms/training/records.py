@@ -16,7 +16,8 @@ def episode_metrics(split: Split, episodes: Sequence[Episode]) -> dict[str, floa
     """Success rate over all candidates of the last turn, and mean reward per agent over all its samples.
 
     Without branching the last turn has one candidate, and its success is the episode's. A sample without a
-    reward counts as no success, and in no mean reward.
+    reward counts as no success, and in no mean reward. What the environment measures is a mean over the
+    episodes that have it.
     """
     metrics = {f"{split}/success_rate": fmean(value for one in episodes for value in _successes(one))}
     for agent, turns in _by_agent(episodes).items():
@@ -25,6 +26,10 @@ def episode_metrics(split: Split, episodes: Sequence[Episode]) -> dict[str, floa
         ]
         if rewards:
             metrics[f"{split}/reward/{agent}"] = fmean(rewards)
+    measured = {name for one in episodes for name in one.metrics if name.startswith("env/")}
+    for name in sorted(measured):
+        values = [one.metrics[name] for one in episodes if name in one.metrics]
+        metrics[f"{split}/{name}"] = fmean(values)
     for name in ("failed_generations", "failed_actions"):
         if count := sum(episode.metrics[name] for episode in episodes):
             metrics[f"{split}/{name}"] = count
@@ -51,6 +56,9 @@ def rollout_metrics(
         metrics[f"train/response_length/{agent}"] = fmean(
             len(sample.completion.token_ids) for sample in samples
         )
+        rewards = [sample.reward for sample in samples if sample.reward is not None]
+        if any(reward.local is None for reward in rewards):
+            metrics[f"train/no_local/{agent}"] = fmean(reward.local is None for reward in rewards)
         own = [group for group in groups if group.key.agent == agent]
         if own:
             members = [member for group in own for member in group.members]

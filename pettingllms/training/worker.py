@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from pettingllms.config.homes import cpu_threads
 from pettingllms.config.trial_file import read_trial
-from pettingllms.envs.splits import SPLITS, tasks_of
 from pettingllms.errors import Interrupted, LostRankError, RefusedError
 from pettingllms.hiding import guard_output
 from pettingllms.models.folders import local_folder
@@ -29,6 +28,7 @@ from pettingllms.runs.lock import WORKER_LOCK, FolderLock
 from pettingllms.runs.records import EVENTS, mend_lines
 from pettingllms.training.assembly import Assembly, assembled, launched_device, rank, run_loggers
 from pettingllms.training.continuing import continued
+from pettingllms.training.datasets import run_tasks
 from pettingllms.training.events import EventStream
 from pettingllms.training.failures import explained
 from pettingllms.training.stopping import StopFlag
@@ -141,7 +141,7 @@ def _build_loop(
         # Same seed, same numbers: an operation that could not promise that raises.
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
-    tasks = {split: tasks_of(config, split) for split in SPLITS}
+    tasks = run_tasks(config, folder, events, begin)
     schedule = TaskSchedule(
         tasks["train"],
         training.train_batch_size,

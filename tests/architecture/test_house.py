@@ -12,17 +12,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "pettingllms"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-EVERYWHERE = {"errors", "types", "registry", "process", "hiding", "__init__"}
+EVERYWHERE = {"errors", "types", "registry", "plugins", "process", "hiding", "__init__"}
 MAY_IMPORT = {
     "documents": set(),
     "compose": {"documents"},
     "config": {"compose", "documents"},
     "space": {"config", "documents"},
     "foreign": {"config", "compose", "documents"},
-    "lint": {"space", "config", "compose", "documents", "envs", "agents", "models", "loggers"},
+    "lint": {"space", "config", "compose", "documents", "data", "envs", "agents", "models", "loggers"},
     "sandbox": set(),
-    "envs": {"config", "sandbox"},
-    "agents": {"config", "envs"},
+    "data": {"config"},
+    "envs": {"config", "data", "sandbox"},
+    "agents": {"config", "envs", "sandbox"},
     "advantages": set(),
     "losses": set(),
     "loggers": {"config"},
@@ -30,10 +31,11 @@ MAY_IMPORT = {
     "rollout": {"config", "envs", "agents", "models"},
     "runs": set(),
     "training": {
-        *("config", "envs", "evaluation", "rollout", "advantages", "losses", "loggers", "models", "runs"),
+        *("agents", "config", "data", "envs", "evaluation", "rollout", "advantages", "losses"),
+        *("loggers", "models", "runs"),
     },
-    "sweep": {"lint", "space", "config", "documents", "loggers", "models", "runs"},
-    "evaluation": {"lint", "config", "compose", "envs", "models", "runs", "sweep"},
+    "sweep": {"agents", "lint", "space", "config", "documents", "loggers", "models", "runs"},
+    "evaluation": {"agents", "lint", "config", "compose", "envs", "models", "runs", "sweep"},
     "cli": {
         "evaluation",
         "lint",
@@ -43,13 +45,16 @@ MAY_IMPORT = {
         "documents",
         "foreign",
         "sweep",
+        "data",
         "envs",
         "agents",
         "models",
         "loggers",
+        "sandbox",
     },
     "__main__": {"cli"},
-    "trainer": {"cli"},
+    "trainer": {"cli", "envs", "agents"},
+    "contract": {"envs", "agents", "config"},
 }
 HEAVY = ("torch", "vllm", "transformers", "accelerate", "peft", "optuna")
 
@@ -87,8 +92,17 @@ LIGHT = [
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
     *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
     *("envs", "envs.math", "agents.math", "advantages.grpo", "loggers", "training.events"),
-    *("sweep.engine_keeper", "rollout.engine_host", "cli.eval", "cli.export", "evaluation.evaluate"),
+    *(
+        "sweep.engine_keeper",
+        "rollout.engine_host",
+        "cli.eval",
+        "cli.export",
+        "cli.data",
+        "data.tasks",
+        "evaluation.evaluate",
+    ),
     *("rollout.engine", "rollout.tree", "config.presets", "trainer.train", "documents.convert"),
+    *("plugins", "contract", "trainer.multiagentssys_register"),
 ]
 
 

@@ -31,7 +31,8 @@ def test_json_says_what_is_here(machine, capsys):
     assert found["packages"]["pydantic"]
     assert found["cores"]["usable"] >= 1
     assert found["embedded_model"]["name"] == "builtin:smollm2-135m-instruct"
-    assert found["sandbox"].startswith("weak:")
+    assert found["sandbox"]["strength"] in ("strong", "medium", "none")
+    assert found["sandbox"]["attacks"]["reads a file"] in (True, False)
     assert found["trials"] == {"cpu": [], "cuda": ["no NVIDIA GPU is visible"]}
 
 
@@ -40,7 +41,9 @@ def test_text_says_the_same(machine, capsys):
     assert run(["doctor"]) == 0
     text = capsys.readouterr().out
     assert 'device = "cuda"   a trial can run here' in text
-    assert "the full sandbox is not available in this version" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("sandbox")]
+    assert line.split()[1] in ("strong", "medium", "none")
+    assert "namespaces (bubblewrap)" in text
     assert "gpus        2" in text
 
 

@@ -26,6 +26,7 @@ ALLOWED_EDITS = [
     ("training.experiment_name", "again"),
     ("env.benchmark", "builtin:other"),
     ("agent_policy_configs.agent_configs.agent_0.val_llm_config.temperature", 0.5),
+    ("sandbox.allow_weak", True),
     ("launch.num_cpu_threads_per_process", 1),
     (f"{ACTOR}.ppo_max_token_len_per_gpu", 1024),
     (f"{ROLLOUT}.gpu_memory_utilization", 0.4),

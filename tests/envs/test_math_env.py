@@ -92,7 +92,7 @@ def test_gold_answer_is_never_shown():
     play = kind(task, kind.Options())
     play.run("print(1)")
     play.propose("2")
-    for name in AGENTS:
+    for name in ("tool_generator", "reasoning_generator", "verifier", "single_agent"):
         assert "987654" not in agent(name).observe(play)
 
 

@@ -15,6 +15,7 @@ FACTS = {
     "PLM316": Facts.assumed("disk=200MiB"),
     "PLM321": Facts(local=True),
     "PLM323": Facts(local=True),
+    "PLM508": Facts(local=True),
 }
 """The machine that a rule needs to say anything, or to have something to say about."""
 PACKAGES = {"tensorboard": "json", "wandb": "not_installed_anywhere"}

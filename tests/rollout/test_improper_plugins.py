@@ -9,7 +9,8 @@ import pytest
 from stub_rollout import LogAgent, LogEnv, StubEngine, member, play, task
 
 from pettingllms.envs.base import Outcome
-from pettingllms.types import Message, StopReason
+from pettingllms.training.records import episode_metrics, rollout_metrics
+from pettingllms.types import Message, Reward, StopReason
 
 TASKS = [task("bad"), task("good")]
 MASKS = ("error", None)
@@ -59,7 +60,6 @@ CASES = {
     "act gives None": ({"act": gives(None)}, {}, "act gave None, not an Outcome"),
     "act gives a number": ({"act": gives(0.5)}, {}, "act gave 0.5, not an Outcome"),
     "act gives one of two": ({"act": gives((0.5,))}, {}, r"act gave \(0.5,\), not an Outcome"),
-    "local is None": ({"act": gives(Outcome(None, "x"))}, {}, "act gave the reward None, which is no number"),
     "local is a text": ({"act": gives(Outcome("1", "x"))}, {}, "act gave the reward '1', which is no number"),
     "local is a list": ({"act": gives(Outcome([1.0, 0.0], "x"))}, {}, r"act gave the reward \[1.0, 0.0\]"),
     "local is NaN": ({"act": gives(Outcome(math.nan, "x"))}, {}, "not finite: local = nan"),
@@ -102,6 +102,7 @@ def test_the_samples_say_why_they_failed_and_the_others_live(case, caplog):
         ({"messages": gives([{"role": "user", "content": "x"}])}, {}, "no list of messages"),
         ({"messages": gives([Message("user", 3)])}, {}, "no list of messages"),
         ({"messages": gives(None)}, {}, "TypeError"),
+        ({"observe": gives("a\ud800")}, {}, r"the prompt holds half a character: '\\ud800'"),
         ({}, {"__init__": raises(KeyError("gold"))}, "KeyError: 'gold'"),
     ],
 )
@@ -152,3 +153,23 @@ def test_numbers_of_all_kinds_are_rewards(number):
     (episode,) = play([Exact("a")], [task("one")], make_env=Sure).episodes
     assert [type(sample.reward.local) for sample in episode.turns[0].samples] == [float] * 4
     assert episode.success is True
+
+
+@pytest.mark.parametrize(("alpha", "total"), [(1.0, 0.5), (0.0, 0.25), (0.5, 0.375)])
+def test_without_a_local_reward_its_weight_goes_to_the_team(alpha, total):
+    # Team 0.25: (alpha + 1) x 0.25, as the weight of a local reward is 1.
+    class Unjudged(LogAgent):
+        def act(self, env, text):
+            return Outcome(None, "no_reference")
+
+    class Quarter(LogEnv):
+        def team_reward(self):
+            return 0.25
+
+    (episode,) = play([Unjudged("a")], [task("one")], make_env=Quarter, reward_alpha=alpha).episodes
+    rewards = {sample.reward for sample in episode.turns[0].samples}
+    assert rewards == {Reward(local=None, team=0.25, total=total, reason="no_reference")}
+    assert episode_metrics("train", [episode])["train/reward/a"] == total
+    assert rollout_metrics([episode], [], {0})["train/no_local/a"] == 1.0
+    judged = play([LogAgent("a")], [task("one")]).episodes
+    assert "train/no_local/a" not in rollout_metrics(judged, [], {0})

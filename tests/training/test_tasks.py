@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pettingllms.errors import RefusedError
 from pettingllms.training.tasks import TaskSchedule
@@ -72,3 +74,27 @@ def test_no_task_is_repeated_or_lost_but_those_that_fill_no_batch(tasks, batch, 
         played = [task for step in steps for task in ids(schedule, step)]
         assert len(set(played)) == whole
         assert all(played.count(task) == freq for task in set(played))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 30),
+    st.integers(1, 10),
+    st.integers(1, 3),
+    st.none() | st.integers(1, 12),
+    st.integers(0, 5),
+)
+def test_passes_are_without_replacement_wherever_a_run_goes_on(count, batch, freq, epoch, seed):
+    tasks = [Task(str(number), "train", {}) for number in range(count)]
+    batch = min(batch, count)
+    whole = TaskSchedule(tasks, batch, freq, epoch, seed)
+    for number in range(4):
+        begin = number * whole.steps_per_epoch
+        steps = range(begin + 1, begin + whole.steps_per_epoch + 1)
+        # Each step by a schedule that has played none before, as in a run that goes on there.
+        played = [ids(TaskSchedule(tasks, batch, freq, epoch, seed), step) for step in steps]
+        assert played == [ids(whole, step) for step in steps]
+        in_a_pass = count // batch * freq
+        for first in range(0, len(played), in_a_pass):
+            drawn = [task for one in played[first : first + in_a_pass : freq] for task in one]
+            assert len(set(drawn)) == len(drawn)

@@ -13,9 +13,12 @@ from pettingllms.compose.defaults import Entry, read_entries
 from pettingllms.compose.names import SHIPPED, SUFFIXES
 from pettingllms.compose.secrets import REDACTED, secret_texts
 from pettingllms.config.load import Draft, choose
+from pettingllms.config.plugin_paths import PLUGINS
 from pettingllms.documents.source import KeyPath
 from pettingllms.hiding import forms, replaced
 from pettingllms.lint.files.cache import State, digest, state
+from pettingllms.plugins import is_file, loaded_files
+from pettingllms.registry import Registry
 
 LONGEST_PATH = 1024
 _ENVIRONMENT = re.compile(r"oc\.env|oc\.decode|\$\{[^}:]*\$\{")
@@ -40,7 +43,10 @@ def dependencies(path: Path, draft: Draft) -> dict[Path, State] | None:
         return None
     looked_at = {candidate for model in named for candidate in (model, model / "config.json")}
     looked_at.update(_first_names(draft))
-    return {**{file: state(file) for file in looked_at}, **read}
+    plugged = _plugins(draft)
+    if plugged is None:
+        return None
+    return {**{file: state(file) for file in looked_at | plugged}, **read}
 
 
 def gives_away(text: str, draft: Draft) -> bool:
@@ -113,6 +119,25 @@ def _read_files(draft: Draft) -> dict[Path, State] | None:
             return None
         found[document.path] = digest(raw)
     return found
+
+
+def _plugins(draft: Draft) -> set[Path] | None:
+    """The files of plug-ins and all that they may have imported; None where Python finds them in its own way.
+
+    An installed package whose class was asked for its options is one of those.
+    """
+    if any(registry.imported_packages for registry in Registry.extensible):
+        return None
+    if not draft.tree.data.get(PLUGINS):
+        return set()
+    named = choose(draft, {axis.path: axis.default for axis in draft.axes}).data[PLUGINS]
+    swept = any("${" in text for _, text in _texts(draft.tree.data[PLUGINS], ()))
+    files = (
+        [text for text in named if isinstance(text, str) and is_file(text)] if isinstance(named, list) else []
+    )
+    if swept or not isinstance(named, list) or len(files) < len(named):
+        return None
+    return {*map(Path, files), *loaded_files()}
 
 
 def _first_names(draft: Draft) -> Iterator[Path]:

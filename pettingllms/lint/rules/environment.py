@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from pettingllms.agents import AGENTS
 from pettingllms.config.shape import shape_findings
-from pettingllms.documents.source import Finding
+from pettingllms.data.presets import PRESETS
+from pettingllms.data.sources import is_row_source
+from pettingllms.documents.source import Finding, Place, Source, Span
 from pettingllms.envs import DATASETS, ENVS
+from pettingllms.errors import RefusedError, raised_in_line
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
 from pettingllms.lint.rules.graph import AGENT
+from pettingllms.plugins import use
 from pettingllms.registry import closest
 
 
+def _is_own(env: str) -> bool | None:
+    """True for an environment of this package, False for one of somebody else, None for none that is here."""
+    # Asked first: to find out whether a name is that of an installed package takes longer.
+    if env in ENVS.announced or env not in ENVS:
+        return None
+    return ENVS[env].startswith("pettingllms.")
+
+
 def _sets(context: Context) -> Iterator[tuple[str, str]]:
+    """Key and name of each set of tasks; none for an environment of somebody else, which knows its own."""
     env = context.config.env
+    use(context.config.plugins)
+    if not _is_own(env.name) and env.name not in ENVS.announced:
+        return
     yield "dataset", env.dataset
     if env.benchmark is not None:
         yield "benchmark", env.benchmark
@@ -28,22 +46,30 @@ def _sets(context: Context) -> Iterator[tuple[str, str]]:
     "PLM501",
     "dataset-not-available",
     Severity.WARNING,
-    reads=["env.dataset", "env.benchmark"],
+    reads=["env.name", "env.dataset", "env.benchmark", "plugins"],
     blocks=True,
 )
 def dataset_not_available(context: Context) -> Iterator[Finding]:
-    """`env.dataset` or `env.benchmark` is not a `builtin:` set.
+    """`env.dataset` or `env.benchmark` is a name that this version does not know.
 
-    Programs that models write for other tasks need the full sandbox, which this version does not have:
+    It knows presets, `hf:owner/name` for a dataset of the Hugging Face hub, paths of `*.jsonl`, `*.json` and
+    `*.parquet` files and of folders with such files, and `builtin:` sets. The experiment may be right;
     `train` and `sweep run` refuse it.
     """
     for key, name in _sets(context):
-        if not name.startswith("builtin:"):
-            message = f"{key} {name!r} is not available in this version, which plays builtin: sets only"
-            yield Finding(("env", key), message, f"available: {', '.join(DATASETS)}")
+        if not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
+            near = closest(name, PRESETS)
+            known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"
+            message = f"{key} {name!r} is not available in this version"
+            yield Finding(("env", key), message, f"did you mean {near}?" if near else known)
 
 
-@rule("PLM502", "unknown-builtin-dataset", Severity.ERROR, reads=["env.dataset", "env.benchmark"])
+@rule(
+    "PLM502",
+    "unknown-builtin-dataset",
+    Severity.ERROR,
+    reads=["env.name", "env.dataset", "env.benchmark", "plugins"],
+)
 def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
     """A name starts with `builtin:` and no such set of tasks is built in."""
     for key, name in _sets(context):
@@ -53,25 +79,33 @@ def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
             yield Finding(("env", key), f"there is no dataset {name!r}", help_text)
 
 
-@rule("PLM503", "environment-options", Severity.ERROR, reads=["env.name", "env.options"])
+@rule("PLM503", "environment-options", Severity.ERROR, reads=["env.name", "env.options", "plugins"])
 def environment_options(context: Context) -> Iterator[Finding]:
     """`env.options` does not fit the chosen environment, which types its own options."""
     env = context.config.env
-    # Only code of this package is imported by a linter.
-    if not env.options or env.name not in ENVS or not ENVS[env.name].startswith("pettingllms."):
+    use(context.config.plugins)
+    # An environment is imported for its options only.
+    if not env.options or _is_own(env.name) is None:
         return
-    options: Any = ENVS.load(env.name).Options
+    try:
+        options: Any = ENVS.load(env.name).Options
+    except RefusedError as error:
+        yield Finding(("env", "name"), str(error), error.help)
+        return
     try:
         options.model_validate(env.options)
     except ValidationError as error:
         yield from shape_findings(error, env.options, options, ("env", "options"))
+    except Exception as error:
+        message = f"the options of {env.name} fail: {raised_in_line(error)}"
+        yield Finding(("env", "options"), message, "mend the environment", at_key=True)
 
 
 @rule(
     "PLM504",
     "environment-not-available",
     Severity.WARNING,
-    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent"],
+    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent", "plugins"],
     blocks=True,
 )
 def environment_not_available(context: Context) -> Iterator[Finding]:
@@ -80,6 +114,7 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
     The experiment may be right; `train` and `sweep run` refuse it.
     """
     config = context.config
+    use(config.plugins)
     if config.env.name in ENVS.announced:
         message = f"the environment {config.env.name!r} is not available in this version"
         yield Finding(("env", "name"), message, f"available: {', '.join(ENVS)}")
@@ -92,7 +127,6 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
 
 
 ANNOUNCED_FAMILIES = {
-    **dict.fromkeys(("code_generator", "test_generator"), "code_env"),
     **dict.fromkeys(("plan_agent", "tool_call_agent"), "stateful_env"),
     **dict.fromkeys(("web_search_agent", "search_reasoning_agent"), "search_env"),
 }
@@ -100,11 +134,15 @@ ANNOUNCED_FAMILIES = {
 
 
 def family(agent: str) -> str | None:
-    """The environment that an agent class of this package is made for; None for any, or where unknown.
+    """The environment that an agent class is made for; None for any, or where unknown.
 
-    The roles of one task family are one module, which is named like the environment.
+    The roles of one task family of this package are one module, which is named like the environment; classes
+    of plug-ins say it themselves, and those of installed packages are not imported to ask them.
     """
-    if agent in AGENTS:
+    own = AGENTS.own(agent)
+    if own is not None:
+        return own.environment
+    if agent not in AGENTS.announced and agent in AGENTS:
         module = AGENTS[agent].partition(":")[0]
         env = f"{module.rpartition('.')[2]}_env"
         return env if module.startswith("pettingllms.agents.") and _is_single_task(env) else None
@@ -112,32 +150,76 @@ def family(agent: str) -> str | None:
 
 
 def _is_single_task(env: str) -> bool:
-    """True for an environment of this package with tasks of one kind."""
-    ours = env in ENVS and ENVS[env].startswith("pettingllms.")
-    return (ours or env in ENVS.announced) and env != "mixed_env"
+    """True for an environment with tasks of one kind: of a plug-in, or of this package."""
+    known = env in ENVS.announced or ENVS.own(env) is not None or _is_own(env) is True
+    return known and env != "mixed_env"
+
+
+def _plays(home: str, env: str) -> bool:
+    """Whether an agent that is made for `home` plays in `env`: the same one, or one that derives from it."""
+    own = ENVS.own(env)
+    return home == env or (own is not None and home in ENVS and issubclass(own, ENVS.load(home)))
 
 
 @rule(
     "PLM505",
     "agent-of-another-environment",
     Severity.ERROR,
-    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent"],
+    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent", "plugins"],
 )
 def agent_of_another_environment(context: Context) -> Iterator[Finding]:
     """An agent class is made for another environment than `env.name`.
 
     It would look for what this environment does not show, and answer what it does not understand.
-    `single_agent` plays anywhere; classes and environments that are not of this package are not judged.
+    `single_agent` plays anywhere, and so does a class of a plug-in that names no `environment`. Classes and
+    environments of installed packages are not judged.
     """
     config = context.config
+    use(config.plugins)
     if not _is_single_task(config.env.name):
         return
-    everyone = [*AGENTS, *ANNOUNCED_FAMILIES]
     for key, agent in config.agent_policy_configs.agent_configs.items():
         name = agent.agent or agent.name
         home = family(name)
-        if home is not None and home != config.env.name:
+        if home is not None and not _plays(home, config.env.name):
             path = ("agent_policy_configs", "agent_configs", key, "agent" if agent.agent else "name")
             message = f"the agent class {name!r} is made for {home}, and env.name is {config.env.name!r}"
-            fitting = [one for one in everyone if family(one) == config.env.name]
-            yield Finding(path, message, f"agents of {config.env.name}: {', '.join(fitting)}")
+            everyone = [*AGENTS, *ANNOUNCED_FAMILIES]
+            fitting = [one for one in everyone if _plays(family(one) or "", config.env.name)]
+            listed = f"agents of {config.env.name}: {', '.join(fitting)}" if fitting else None
+            yield Finding(path, message, listed)
+
+
+@rule("PLM506", "broken-plugin", Severity.ERROR, reads=["plugins"])
+def broken_plugin(context: Context) -> Iterator[Finding]:
+    """An entry of `plugins` cannot be loaded, or what it registers cannot be used.
+
+    A plug-in is a Python file (a path that ends in `.py`, starting at the folder of the experiment file that
+    names it) or the name of a module. The linter loads it, as a run does: lint plug-ins only of people whose
+    code you would run. Names that it registers have to be free, and its classes complete.
+    """
+    for fault in use(context.config.plugins):
+        number = context.config.plugins.index(fault.plugin)
+        message = f"the plug-in {_shown(fault.plugin)} cannot be used: {fault.message}"
+        place = None if fault.file is None else _place(fault.file, fault.line)
+        yield Finding(("plugins", number), message, fault.help, place=place)
+
+
+def _shown(name: str) -> str:
+    """The name of a file as it is from the current folder, where that is shorter; others as they are."""
+    if not Path(name).is_absolute():
+        return name
+    try:
+        return min(os.path.relpath(name), name, key=len)
+    except ValueError:
+        # On another drive.
+        return name
+
+
+def _place(file: str, line: int) -> Place:
+    try:
+        text = Path(file).read_bytes().decode("utf-8", errors="replace")
+    except (OSError, ValueError):
+        text = ""
+    source = Source(_shown(file), text)
+    return Place(source, Span(line, 1, line, len(source.line(line)) + 1))

@@ -10,6 +10,7 @@ from pettingllms.documents.source import Change, Finding, Fix, KeyPath
 from pettingllms.envs import ENVS
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
+from pettingllms.plugins import use
 from pettingllms.registry import closest
 
 CONFIGS: KeyPath = ("agent_policy_configs", "agent_configs")
@@ -219,11 +220,11 @@ def unknown_environment(context: Context) -> Iterator[Finding]:
     """`env.name` is not a registered environment (`KeyError: … not in ENV_CLASS_MAPPING`).
 
     The original stops with `KeyError: 'my_env' not in ENV_CLASS_MAPPING`. Compare the spelling with the
-    registered names.
+    registered names; an environment of your own needs its file in `plugins`.
     """
     name = context.config.env.name
-    # What plug-in files register is not known.
-    if name not in ENVS and name not in ENVS.announced and not context.config.plugins:
+    # What a plug-in that is not in force would register is not known.
+    if not use(context.config.plugins) and name not in ENVS.announced and name not in ENVS:
         yield Finding(("env", "name"), f"environment {name!r} not in ENV_CLASS_MAPPING", nearest(name, ENVS))
 
 
@@ -232,11 +233,14 @@ def unknown_agent_class(context: Context) -> Iterator[Finding]:
     """An agent's class is not registered (`KeyError: … not in AGENT_CLASS_MAPPING`).
 
     The class is `agent_N.agent`, or `agent_N.name` where that is not set. The original stops with
-    `KeyError: 'my_agent' not in AGENT_CLASS_MAPPING`. Compare the spelling with the registered names.
+    `KeyError: 'my_agent' not in AGENT_CLASS_MAPPING`. Compare the spelling with the registered names; a class
+    of your own needs its file in `plugins`.
     """
+    if use(context.config.plugins):
+        return
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         name = agent.agent or agent.name
-        if name not in AGENTS and name not in AGENTS.announced and not context.config.plugins:
+        if name not in AGENTS.announced and name not in AGENTS:
             path = (*CONFIGS, key, "agent" if agent.agent else "name")
             help_text = nearest(name, AGENTS)
             if not agent.agent:

@@ -188,13 +188,13 @@ def unknown_objective(context: Context) -> Iterator[Finding]:
     """The metric of an objective is none that a run measures.
 
     Every trial would end without its objective, and fail. docs/records.md lists the metrics; `<agent>` and
-    `<policy>` in them are names of the experiment.
+    `<policy>` in them are names of the experiment. What environments measure (`val/env/…`) is not checked.
     """
     if context.config.sweep is None:
         return
     known = list(_metrics(context.config))
     for number, objective in enumerate(context.config.sweep.objectives):
-        if objective.metric not in known:
+        if objective.metric not in known and objective.metric.split("/")[1:2] != ["env"]:
             near = closest(objective.metric, known)
             help_text = f"did you mean {near}?" if near else "docs/records.md lists them"
             message = f"{written(objective.metric)} is no metric that a run measures"
@@ -208,6 +208,8 @@ def _metrics(config: ExperimentConfig) -> Iterator[str]:
         "<policy>": [base.name for base in config.base_models.values()],
     }
     for metric in METRICS:
+        if metric.endswith("<name>"):
+            continue
         word = next((word for word in names if metric.endswith(word)), None)
         yield from [metric] if word is None else (metric.replace(word, name) for name in names[word])
 

@@ -28,7 +28,8 @@ def _answer(turn: Turn) -> Mapping[str, str]:
     sample = turn.samples[turn.chosen or 0]
     earned = "nothing: it could not be judged"
     if (reward := sample.reward) is not None:
-        earned = f"{reward.local:g} for itself, {reward.team:g} for the team; reason: {reward.reason}"
+        own = "" if reward.local is None else f"{reward.local:g} for itself, "
+        earned = f"{own}{reward.team:g} for the team; reason: {reward.reason}"
     return {"Its answer": _clipped(sample.text) or "(empty)", "What the answer earned": earned}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pettingllms.envs.splits import SPLITS, tasks_of
 from pettingllms.rollout.play import RolloutSettings
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.assembly import Assembly, launched_device, run_loggers
+from pettingllms.training.datasets import run_tasks
 from pettingllms.training.events import EventStream
 from pettingllms.training.policies import Policies
 from pettingllms.training.prompts.memory import Memory
@@ -76,7 +76,7 @@ def build_search(
     )
     return PromptSearch(
         training=training,
-        tasks={split: tasks_of(config, split) for split in SPLITS},
+        tasks=run_tasks(config, folder, events, begin),
         start=texts.start(),
         trials=trials,
         reflection=Reflection(reflector, texts, memory, training.seed, lead, events.warning),

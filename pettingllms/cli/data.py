@@ -1,0 +1,73 @@
+"""`pettingllms data`: what an experiment's datasets hold."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pettingllms.cli.arguments import File, Overlays, Sets, Words
+from pettingllms.errors import RefusedError
+
+if TYPE_CHECKING:
+    from pettingllms.config.experiment import ExperimentConfig
+    from pettingllms.types import Split
+
+app = typer.Typer(
+    help="Look into the datasets of an experiment.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def root() -> None:
+    """Look into the datasets of an experiment."""
+
+
+@app.command()
+def check(
+    file: File,
+    words: Words = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Read all tasks: print where they come from, which rows are bad, and what training shares with others.
+
+    Two tasks are the same where their questions are, or where these share 13 words in a row. The exit code
+    is 1 where training shares a task with validation or test, and where too many rows are bad.
+    """
+    from json import dumps
+
+    from pettingllms.data.report import data_report
+    from pettingllms.envs.splits import splits_of
+
+    config = _config(file, (*(sets or ()), *(words or ())), overlays)
+    report = data_report(_sources(config), splits_of(config))
+    typer.echo(dumps(report.as_json(), indent=2) if json else "\n".join(report.as_text()))
+    raise typer.Exit(0 if report.clean else 1)
+
+
+def _config(file: File, overrides: tuple[str, ...], overlays: Overlays) -> ExperimentConfig:
+    """The experiment with its swept values at their defaults; findings go to standard error."""
+    from pettingllms.lint.engine import check_experiment
+    from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
+
+    report = check_experiment(file, overrides, overlays=overlays or ())
+    if report.refused or report.experiment is None:
+        written = format_coloured if wants_colour(sys.stderr) else format_text
+        typer.echo(written(report.diagnostics), err=True, nl=False)
+        if report.exit_code() > 1:
+            raise typer.Exit(report.exit_code())
+        raise RefusedError(f"{file} has no tasks that can be looked at", help="the findings above say why")
+    return report.experiment.config
+
+
+def _sources(config: ExperimentConfig) -> dict[Split, str]:
+    from pettingllms.config.homes import first_set
+
+    env = config.env
+    return {"train": env.dataset, "val": first_set(env.benchmark, env.dataset), "test": env.dataset}

@@ -1,0 +1,142 @@
+"""Datasets by name: where each lies on the Hugging Face hub, and who reads its rows."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pettingllms.data.rows import BadReason, Converter
+from pettingllms.types import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A public dataset.
+
+    `env`: the environment whose tasks it holds. `repo`, `revision`: the dataset repository. `files`: of each
+    split, as patterns. `converter`: `module:function` for its rows. `known`: what is known to be wrong with
+    some of its rows; such rows are left out and counted, and do not count for `max_bad_fraction`. `remarks`:
+    what to know before using it.
+    """
+
+    env: str
+    repo: str
+    files: Mapping[Split, tuple[str, ...]]
+    converter: str
+    revision: str = "main"
+    known: frozenset[BadReason] = frozenset()
+    remarks: str = ""
+
+
+_MATH, _CODE = "pettingllms.envs.math_rows", "pettingllms.envs.code_rows"
+_REPEATED = frozenset({BadReason.DUPLICATE})
+
+PRESETS: Mapping[str, Preset] = {
+    "polaris": Preset(
+        env="math_env",
+        repo="POLARIS-Project/Polaris-Dataset-53K",
+        files={"train": ("*.parquet", "*.jsonl")},
+        converter=f"{_MATH}:polaris",
+        known=_REPEATED,
+        remarks="some answers are expressions",
+    ),
+    "dapo": Preset(
+        env="math_env",
+        repo="BytedTsinghua-SIA/DAPO-Math-17k",
+        files={"train": ("data/*.parquet",)},
+        converter=f"{_MATH}:dapo",
+        known=_REPEATED,
+        remarks="rows are repeated about a hundred times; the instruction around each question is taken off",
+    ),
+    "aime_past": Preset(
+        env="math_env",
+        repo="gneubig/aime-1983-2024",
+        # The repository holds a CSV file; the hub keeps it as parquet, too.
+        revision="refs/convert/parquet",
+        files={"train": ("default/train/*.parquet",)},
+        converter=f"{_MATH}:aime",
+        known=_REPEATED,
+        remarks="holds the problems of AIME24",
+    ),
+    "AIME24": Preset(
+        env="math_env",
+        repo="Maxwell-Jia/AIME_2024",
+        files={"test": ("*.parquet",)},
+        converter=f"{_MATH}:aime",
+        revision="8d88b2876a82a080e2f172cc9b25d0d9d2cb4792",
+    ),
+    "AIME25": Preset(
+        env="math_env",
+        repo="yentinglin/aime_2025",
+        files={"test": ("*.parquet",)},
+        converter=f"{_MATH}:aime",
+    ),
+    "MATH500": Preset(
+        env="math_env",
+        repo="HuggingFaceH4/MATH-500",
+        files={"test": ("test.jsonl",)},
+        converter=f"{_MATH}:math500",
+        remarks="many answers are expressions",
+    ),
+    "gsm8k": Preset(
+        env="math_env",
+        repo="openai/gsm8k",
+        files={"train": ("main/train-*.parquet",), "test": ("main/test-*.parquet",)},
+        converter=f"{_MATH}:gsm8k",
+    ),
+    "apps": Preset(
+        env="code_env",
+        repo="codeparrot/apps",
+        files={"train": ("train.jsonl",), "test": ("test.jsonl",)},
+        converter=f"{_CODE}:apps",
+        known=frozenset(
+            {
+                *(BadReason.NO_TESTS, BadReason.TEST_MISMATCH, BadReason.MISSING_FIELD),
+                *(BadReason.BAD_JSON, BadReason.DUPLICATE),
+            }
+        ),
+        remarks="many rows have no tests, some hold numbers too long to read",
+    ),
+    "CodeContests": Preset(
+        env="code_env",
+        repo="deepmind/code_contests",
+        files={
+            "train": ("data/train-*.parquet",),
+            "val": ("data/valid-*.parquet",),
+            "test": ("data/test-*.parquet",),
+        },
+        converter=f"{_CODE}:code_contests",
+        known=frozenset({BadReason.NO_TESTS, BadReason.DUPLICATE, BadReason.GOLDEN_FAILS}),
+        remarks="problems with several right answers have no checker; generated tests hold faults",
+    ),
+    "LiveCodeBench": Preset(
+        env="code_env",
+        repo="livecodebench/code_generation_lite",
+        files={"test": ("test*.jsonl",)},
+        converter=f"{_CODE}:live_code_bench",
+        known=_REPEATED,
+        remarks="private tests are packed with pickle, of which nothing but texts is read",
+    ),
+}
+"""The names that `env.dataset` and `env.benchmark` know; case, `-` and `_` do not matter."""
+
+
+def preset_name(word: str) -> str | None:
+    """The preset that `word` means, by its name or its repository; None where it means none."""
+    wanted = _plain(word)
+    for name, preset in PRESETS.items():
+        if wanted in (_plain(name), _plain(preset.repo)):
+            return name
+    return None
+
+
+def preset_converter(preset: Preset) -> Converter:
+    """Import and return what reads the rows of `preset`."""
+    module, _, function = preset.converter.partition(":")
+    return cast("Converter", getattr(importlib.import_module(module), function))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,62 @@
+"""The tasks of a run: read once, told of in its manifest, and the same when it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.data.records import DatasetRecord, record_of
+from pettingllms.envs.splits import splits_of
+from pettingllms.errors import CheckpointError
+from pettingllms.runs.manifest import add_to_manifest, read_manifest
+from pettingllms.training.assembly import rank
+from pettingllms.training.events import EventStream
+from pettingllms.types import Split, Task
+
+KEY = "data"
+"""Of the manifest: a record for each split."""
+
+
+def run_tasks(
+    config: ExperimentConfig, folder: Path, events: EventStream, begin: Path | None
+) -> dict[Split, Sequence[Task]]:
+    """The tasks of all splits; the leading process writes what they are into the manifest in `folder`.
+
+    Bad rows are told as warnings. `begin`: the checkpoint that the run goes on from. Raises RefusedError
+    where tasks cannot be had, and CheckpointError where they are not those that the run began with.
+    """
+    tasks = splits_of(config)
+    if rank() == 0:
+        env = config.env
+        records = {
+            split: record_of(env.benchmark if split == "val" and env.benchmark else env.dataset, own)
+            for split, own in tasks.items()
+        }
+        if begin is not None:
+            _require_same(read_manifest(folder).get(KEY, {}), records, begin)
+        add_to_manifest(folder, KEY, {split: record.as_json() for split, record in records.items()})
+        for split, record in records.items():
+            if record.bad:
+                reasons = ", ".join(f"{reason} {count}" for reason, count in record.bad.items())
+                events.warning(
+                    f"{split} tasks leave out {sum(record.bad.values())} of {record.rows} rows of "
+                    f"{record.source} ({reasons}); the first: {record.bad_places[0]}"
+                )
+    return tasks
+
+
+def _require_same(
+    before: Mapping[str, Mapping[str, object]], records: Mapping[Split, DatasetRecord], begin: Path
+) -> None:
+    """Compare the tasks of each split whose source is the same as it was."""
+    for split, record in records.items():
+        old = before.get(split, {})
+        if old.get("source") == record.source and old.get("sha256") != record.sha256:
+            told = [one for one in (old.get("revision"), record.revision) if one is not None]
+            which = f" (revision {' and now '.join(map(str, told))})" if told else ""
+            raise CheckpointError(
+                f"{begin}: the run began with other {split} tasks of {record.source!r}{which}",
+                help="put the files back as they were, name the revision in the manifest as "
+                "hf:owner/name@revision, or start a new run",
+            )

@@ -1,0 +1,20 @@
+"""No cheap strategy earns more than somebody who tries and errs; `just hacking` prints the table."""
+
+import pytest
+
+from benchmarks.hacking import rows
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("code_env", 2), pytest.param("code_env", None, marks=pytest.mark.slow), ("math_env", None)],
+)
+def test_no_cheap_strategy_pays(name, most):
+    table = rows(name, most)
+    assert len(table) >= 30
+    for agent in {row.agent for row in table} - {"verifier"}:
+        assert len([row for row in table if row.agent == agent]) >= 12, agent
+    assert [row for row in table if row.pays] == []
+    # A verdict is right or wrong: a constant one is right half of the time, and so is a guess.
+    never = [row for row in table if row.agent != "verifier" and row.most > 0]
+    assert never == [], "even on the problem that suits it best"

@@ -1,0 +1,101 @@
+"""The tasks of a run: recorded in its manifest, and the same when it goes on."""
+
+import json
+import shutil
+
+import pytest
+from row_files import experiment, sums, write_lines
+
+from pettingllms.errors import CheckpointError
+from pettingllms.training.datasets import run_tasks
+from pettingllms.training.events import EventStream
+
+BEGIN = "checkpoints/step_000002"
+
+
+def config(dataset, **env):
+    options = {"validation_size": 2, "test_size": 2, "max_bad_fraction": 0.1}
+    return experiment(dataset=str(dataset), options=options, **env)
+
+
+def begin(folder, config, checkpoint=None):
+    return run_tasks(config, folder, EventStream(folder / "events.jsonl"), checkpoint)
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return write_lines(tmp_path / "rows.jsonl", [*sums(20), "{"])
+
+
+def test_the_manifest_says_what_a_run_was_trained_on(tmp_path, rows):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"seed": 0}')
+    tasks = begin(folder, config(rows))
+    told = manifest(folder)
+    assert told["seed"] == 0
+    assert {split: one["tasks"] for split, one in told["data"].items()} == {"train": 16, "val": 2, "test": 2}
+    assert told["data"]["train"]["bad"] == {"bad_json": 1}
+    assert told["data"]["train"]["sha256"] == tasks["train"].record.sha256
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    warnings = [one["text"] for one in events if one["event"] == "warning"]
+    assert len(warnings) == 3
+    assert warnings[0].startswith(
+        f"train tasks leave out 1 of 21 rows of {rows} (bad_json 1); the first: {rows}:21:"
+    )
+    assert [path.name for path in folder.iterdir() if path.suffix == ".part"] == []
+
+
+def test_a_run_without_a_manifest_gets_one(tmp_path):
+    begin(tmp_path, config("builtin:arithmetic"))
+    assert {one["source"] for one in manifest(tmp_path)["data"].values()} == {"builtin:arithmetic"}
+
+
+def test_a_run_goes_on_with_the_same_tasks_wherever_they_lie_in_the_file(tmp_path, rows):
+    begin(tmp_path, config(rows))
+    first = manifest(tmp_path)["data"]
+    begin(tmp_path, config(rows), tmp_path / BEGIN)
+    assert manifest(tmp_path)["data"] == first
+
+
+def test_a_run_does_not_go_on_with_other_tasks(tmp_path, rows):
+    begin(tmp_path, config(rows))
+    first = manifest(tmp_path)["data"]
+    write_lines(rows, [*sums(19), {"question": "What is 19 + 1?", "answer": 21}])
+    with pytest.raises(CheckpointError, match=r"began with other (train|val|test) tasks of .*rows\.jsonl"):
+        begin(tmp_path, config(rows), tmp_path / BEGIN)
+    assert manifest(tmp_path)["data"] == first
+    # A run that begins anew may.
+    begin(tmp_path, config(rows))
+    assert manifest(tmp_path)["data"] != first
+
+
+def test_another_benchmark_is_for_the_table_of_changes_to_judge(tmp_path, rows):
+    bench = write_lines(tmp_path / "bench.jsonl", sums(3, first=90))
+    begin(tmp_path, config(rows))
+    begin(tmp_path, config(rows, benchmark=str(bench)), tmp_path / BEGIN)
+    assert manifest(tmp_path)["data"]["val"]["source"] == str(bench)
+    write_lines(bench, sums(4, first=90))
+    with pytest.raises(CheckpointError, match="other val tasks"):
+        begin(tmp_path, config(rows, benchmark=str(bench)), tmp_path / BEGIN)
+
+
+def test_the_message_names_the_revisions(tmp_path, monkeypatch):
+    monkeypatch.setenv("PETTINGLLMS_DATA_DIR", str(tmp_path / "mirror"))
+    for revision, first in (("v1", 0), ("v2", 50)):
+        write_lines(tmp_path / f"mirror/owner/name@{revision}/rows.jsonl", sums(20, first))
+    begin(tmp_path, config("hf:owner/name@v1"))
+    shutil.rmtree(tmp_path / "mirror/owner/name@v1")
+    shutil.copytree(tmp_path / "mirror/owner/name@v2", tmp_path / "mirror/owner/name@v1")
+    with pytest.raises(CheckpointError, match=r"revision v1 and now v1"):
+        begin(tmp_path, config("hf:owner/name@v1"), tmp_path / BEGIN)
+
+
+def test_a_manifest_that_cannot_be_read_compares_nothing(tmp_path, rows):
+    (tmp_path / "manifest.json").write_text("[1, 2")
+    begin(tmp_path, config(rows), tmp_path / BEGIN)
+    assert set(manifest(tmp_path)) == {"data"}

@@ -50,23 +50,21 @@ class Server:
     """
 
     def __init__(self, bwrap: str | None = None, without: frozenset[str] = frozenset()) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="sandbox-")).resolve()
-        # A program may pass through, to its own folder in it.
-        self._folder.chmod(0o711)
         self._runs = 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = self._started(theirs, bwrap, without)
-        try:
-            hello = self._said(START_SECONDS)
-        except LostServerError:
-            self.close()
-            raise
-        self.missing: dict[str, str] = hello["missing"]
-        """Why layers could not be had, by their names."""
-        self.user: int | None = hello["user"]
-        """Whom programs run as; None where that is the user of this process."""
+        with ExitStack() as opened:
+            self._folder = Path(tempfile.mkdtemp(prefix="sandbox-")).resolve()
+            opened.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            # A program may pass through, to its own folder in it.
+            self._folder.chmod(0o711)
+            self._log = opened.enter_context(tempfile.TemporaryFile())
+            self._socket, theirs = socket.socketpair()
+            with theirs:
+                opened.enter_context(self._socket)
+                self._process = self._started(theirs, bwrap, without)
+                opened.callback(self._end)
+            self.missing: dict[str, str] = self._said(START_SECONDS)["missing"]
+            """Why layers could not be had, by their names."""
+            self._opened = opened.pop_all()
 
     @property
     def worn(self) -> bool:
@@ -98,12 +96,12 @@ class Server:
 
     def close(self) -> None:
         """End the server and everything in it."""
-        self._socket.close()
+        self._opened.close()
+
+    def _end(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._log.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _started(
         self, theirs: socket.socket, bwrap: str | None, without: frozenset[str]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import sys
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 _FIRST_FREE = 50
 """Descriptors below are the server's and the program's own."""
@@ -14,7 +16,7 @@ _FIRST_FREE = 50
 
 def is_closed() -> bool:
     """Whether this is root, and only root can reach Python's folder: it may lie in root's home."""
-    if os.geteuid() != 0:
+    if sys.platform != "linux" or os.geteuid() != 0:
         return False
     prefix = Path(sys.base_prefix).resolve()
     return not all(folder.stat().st_mode & stat.S_IXOTH for folder in (prefix, *prefix.parents))

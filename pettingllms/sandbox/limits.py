@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import signal
 import sys
+from contextlib import suppress
 
 from pettingllms.sandbox.kernel import PR_SET_PDEATHSIG, prctl
+
+if sys.platform != "win32":
+    import resource
 
 OPEN_FILES = 64
 THREADS = 64
@@ -26,22 +29,28 @@ def set_limits(seconds: float, memory_bytes: int, file_bytes: int) -> None:
     """
     processor = math.ceil(seconds) + 1
     # One second after the signal that says so, which a program can ignore, the kernel ends it.
-    resource.setrlimit(resource.RLIMIT_CPU, (processor, processor + 1))
-    for name, limit in (
-        ("RLIMIT_AS", memory_bytes),
-        ("RLIMIT_FSIZE", file_bytes),
-        ("RLIMIT_NOFILE", OPEN_FILES),
-        ("RLIMIT_CORE", 0),
-        ("RLIMIT_MEMLOCK", 0),
-        ("RLIMIT_MSGQUEUE", 0),
-    ):
-        if hasattr(resource, name):
-            resource.setrlimit(getattr(resource, name), (limit, limit))
+    _bind("RLIMIT_CPU", processor, processor + 1)
+    _bind("RLIMIT_AS", memory_bytes)
+    _bind("RLIMIT_FSIZE", file_bytes)
+    _bind("RLIMIT_NOFILE", OPEN_FILES)
+    for name in ("RLIMIT_CORE", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE"):
+        _bind(name, 0)
 
 
 def limit_processes() -> None:
     """Bound the threads and processes of this process's user, where that user is no one else's."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (THREADS, THREADS))
+    _bind("RLIMIT_NPROC", THREADS)
+
+
+def _bind(name: str, *limits: int) -> None:
+    """Set a limit to `limits`, the lower and the upper one, or to the one that there is, where it is less."""
+    # Systems that have no such limit, or not in earnest, are found out by the probes.
+    with suppress(AttributeError, *() if sys.platform == "linux" else (OSError, ValueError)):
+        kind = getattr(resource, name)
+        _, highest = resource.getrlimit(kind)
+        if highest != resource.RLIM_INFINITY:
+            limits = tuple(min(limit, highest) for limit in limits)
+        resource.setrlimit(kind, (limits[0], limits[-1]))
 
 
 def end_with(server: int) -> None:

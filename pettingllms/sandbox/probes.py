@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any
 from pettingllms.errors import InfrastructureError
 from pettingllms.sandbox import bubblewrap
 from pettingllms.sandbox.attacks import ATTACKS, HELD, Area, Attack
-from pettingllms.sandbox.pool import Pool, shared_pool
+from pettingllms.sandbox.pool import Pool
 from pettingllms.sandbox.programs import Program, ProgramLimits, ProgramResult, ProgramStatus
 
 LIMITS = ProgramLimits(seconds=5, memory_mib=256)
@@ -96,8 +97,11 @@ def as_lines(data: Mapping[str, Any]) -> list[str]:
 
 @cache
 def probed() -> Probe:
-    """The sandbox of this process, tried once."""
-    return probe(shared_pool())
+    """The sandbox of this machine, tried once in a process."""
+    if sys.platform == "win32":
+        return Probe(Strength.NONE, {}, {}, ("there is no sandbox on Windows; run under Linux, or WSL",))
+    with closing(Pool(1)) as pool:
+        return probe(pool)
 
 
 def probe(pool: Pool) -> Probe:

@@ -81,7 +81,7 @@ class _Server:
         self._find_layers()
         gc.collect()
         gc.freeze()
-        self._send({"missing": self._missing, "user": self._layers.user})
+        self._send({"missing": self._missing})
         try:
             while True:
                 message, descriptors, _, _ = socket.recv_fds(self._control, 4096, 4)
@@ -91,8 +91,10 @@ class _Server:
                 for descriptor in descriptors:
                     os.close(descriptor)
         finally:
-            emptied(self._folder)
-            self._folder.rmdir()
+            # Unless the client was faster.
+            with suppress(OSError):
+                emptied(self._folder)
+                self._folder.rmdir()
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode())
@@ -105,7 +107,9 @@ class _Server:
         home = self._layers.home
         found: dict[str, Any] = {}
         user = program_user()
-        if user is not None and self._has("users", Layers(user=user)):
+        if user is None:
+            self._missing["users"] = "only root can change it"
+        elif self._has("users", Layers(user=user)):
             found["user"] = user
             empty_bounding_set()
         if "files" in self._without:
@@ -188,7 +192,6 @@ class _Server:
                 return None
             if control in ready:
                 # The client says nothing while it waits: it is gone.
-                self._end(child)
                 raise SystemExit
             if overfull(self._folder):
                 return "output_limit"

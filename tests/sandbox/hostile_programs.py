@@ -87,7 +87,7 @@ HOSTILE = {
     "maps_shared_memory": Hostile(
         "import mmap\nx = []\nfor n in range(64):\n"
         "    m = mmap.mmap(-1, 1 << 24)\n    m.write(b'x' * (1 << 24))\n    x.append(m)",
-        (ERROR, MEMORY),
+        (ERROR, MEMORY, TIMEOUT),
     ),
     "recurses_without_end": Hostile(
         "import sys\nsys.setrecursionlimit(1 << 30)\nf = lambda: f()\nf()", (ERROR, MEMORY, TIMEOUT)

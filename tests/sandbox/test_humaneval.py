@@ -61,9 +61,10 @@ def passes(problem, source):
             raise WrongError(f"{result.status}: {result.error}")
         return result.value
 
-    # Some checks call other functions of the prompt, which are complete there.
+    # Some checks call other functions of the prompt, which are complete there, and one the solution itself.
     names = {}
     exec(problem["prompt"] + "    pass\n" + problem["test"], names)
+    names[problem["entry_point"]] = candidate
     try:
         names["check"](candidate)
     except (WrongError, AssertionError, TypeError, IndexError, AttributeError, ZeroDivisionError):

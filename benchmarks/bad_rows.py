@@ -28,7 +28,6 @@ KINDS = {
     "half a character": lambda number: _row(number, question="\ud800"),
     "NaN": lambda number: _row(number, answer=float("nan")),
     "number of 5000 digits": lambda _: b'{"answer": ' + b"9" * 5000 + b"}",
-    "nested 10,000 deep": lambda _: b"[" * 10_000,
     "no object": lambda _: b'["What?", 1]',
     "missing field": lambda _: b'{"question": "What is 1 + 1?"}',
     "wrong type": lambda number: _row(number, answer=[number]),
@@ -52,9 +51,8 @@ def main(arguments=None):
         for kind, line in KINDS.items():
             with path.open("wb") as file:
                 file.writelines(line(number) + b"\n" for number in range(rows))
-            limit = 2**20 if "deep" in kind else LIMIT
             begin = time.perf_counter()
-            found = checked_rows(path.parent, [path.name], own, set(), 1.0, limit=limit)
+            found = checked_rows(path.parent, [path.name], own, set(), 1.0, limit=LIMIT)
             seconds = time.perf_counter() - begin
             bad = sum(found.bad.values())
             wanted = {"good": 0, "id twice": rows - 1, "question twice": rows - 1}.get(kind, rows)

@@ -20,7 +20,7 @@ from pettingllms.sandbox.attacks import ATTACKS, HELD, Area, Attack
 from pettingllms.sandbox.pool import Pool
 from pettingllms.sandbox.programs import Program, ProgramLimits, ProgramResult, ProgramStatus
 
-LIMITS = ProgramLimits(seconds=5, memory_mib=256)
+LIMITS = ProgramLimits(seconds=20, memory_mib=256)
 SHORT = ProgramLimits(seconds=0.3, memory_mib=256)
 """For the attack that uses up its time."""
 

@@ -12,7 +12,6 @@ from pettingllms.errors import RefusedError
 
 if TYPE_CHECKING:
     from pettingllms.config.experiment import ExperimentConfig
-    from pettingllms.types import Split
 
 app = typer.Typer(
     help="Look into the datasets of an experiment.",
@@ -43,10 +42,10 @@ def check(
     from json import dumps
 
     from pettingllms.data.report import data_report
-    from pettingllms.envs.splits import splits_of
+    from pettingllms.envs.splits import SPLITS, dataset_of, splits_of
 
     config = _config(file, (*(sets or ()), *(words or ())), overlays)
-    report = data_report(_sources(config), splits_of(config))
+    report = data_report({split: dataset_of(config, split) for split in SPLITS}, splits_of(config))
     typer.echo(dumps(report.as_json(), indent=2) if json else "\n".join(report.as_text()))
     raise typer.Exit(0 if report.clean else 1)
 
@@ -64,10 +63,3 @@ def _config(file: File, overrides: tuple[str, ...], overlays: Overlays) -> Exper
             raise typer.Exit(report.exit_code())
         raise RefusedError(f"{file} has no tasks that can be looked at", help="the findings above say why")
     return report.experiment.config
-
-
-def _sources(config: ExperimentConfig) -> dict[Split, str]:
-    from pettingllms.config.homes import first_set
-
-    env = config.env
-    return {"train": env.dataset, "val": first_set(env.benchmark, env.dataset), "test": env.dataset}

@@ -98,13 +98,12 @@ class _Faults:
 
     def add(self, place: str, error: BadRowError) -> None:
         self.reasons[error.reason] += 1
-        line = f"{place}: {error}"
         if len(self.places) < SHOWN:
-            self.places.append(line)
+            self.places.append(f"{place}: {error}")
         if error.reason not in self.known:
             self.surprises += 1
             if len(self.surprising) < SHOWN:
-                self.surprising.append(line)
+                self.surprising.append(f"{place}: {error}")
 
     def refuse_more_than(self, share: float, total: int) -> None:
         if self.surprises <= share * total:
@@ -147,18 +146,18 @@ class _Seen:
 
 
 def _good(data: Mapping[str, Any], name: str, seen: _Seen) -> GoodRow:
+    own = _own_id(data)
+    if own is not None and (first := seen.ids.get(own)) is not None:
+        raise BadRowError(BadReason.DUPLICATE, f"{first} has the same id")
     try:
-        whole = digest(canonical(data))
         question = digest(normalised(question_of(data)))
+        if (first := seen.questions.get(question)) is not None:
+            raise BadRowError(BadReason.DUPLICATE, f"{first} has the same question")
+        whole = digest(canonical(data))
     except UnicodeEncodeError:
         raise BadRowError(BadReason.NON_UTF8, "half a character, which no text can hold") from None
     except RecursionError as cause:
         raise BadRowError(BadReason.BAD_JSON, short(cause)) from None
-    own = _own_id(data)
-    if own is not None and (first := seen.ids.get(own)) is not None:
-        raise BadRowError(BadReason.DUPLICATE, f"{first} has the same id")
-    if (first := seen.questions.get(question)) is not None:
-        raise BadRowError(BadReason.DUPLICATE, f"{first} has the same question")
     if own is not None:
         seen.ids[own] = name
     seen.questions[question] = name

@@ -30,6 +30,13 @@ class DatasetRecord:
     bad: Mapping[str, int] = field(default_factory=dict)
     bad_places: tuple[str, ...] = ()
 
+    @property
+    def bad_words(self) -> str:
+        """How many rows are bad, and why: `2 of 100 rows of train.jsonl are bad (bad_json 2)`."""
+        files = self.files[0] if len(self.files) == 1 else f"{len(self.files)} files of {self.source}"
+        reasons = ", ".join(f"{reason} {count}" for reason, count in self.bad.items())
+        return f"{sum(self.bad.values())} of {self.rows} rows of {files} are bad ({reasons})"
+
     def as_json(self) -> dict[str, Any]:
         """The record as JSON has it."""
         return asdict(self)
@@ -45,6 +52,12 @@ class RecordedTasks(tuple[Task, ...]):
         made = super().__new__(cls, tasks)
         made.record = record
         return made
+
+
+def with_bad_rows(records: Iterable[DatasetRecord]) -> list[DatasetRecord]:
+    """The records that have bad rows, one of those that were read from the same files."""
+    found = {(record.source, record.files): record for record in records if record.bad}
+    return list(found.values())
 
 
 def record_of(source: str, tasks: Sequence[Task]) -> DatasetRecord:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pettingllms.data.contamination import Overlap, overlap_of
-from pettingllms.data.records import DatasetRecord, record_of
+from pettingllms.data.records import DatasetRecord, record_of, with_bad_rows
 from pettingllms.types import Split, Task
 
 
@@ -39,14 +39,8 @@ class DataReport:
             ("split", "tasks", "rows", "bad", "revision", "sha256", "source"),
             [_record_cells(split, record) for split, record in self.records.items()],
         )
-        for split, record in self.records.items():
-            if record.bad:
-                reasons = ", ".join(f"{reason} {count}" for reason, count in record.bad.items())
-                lines += [
-                    "",
-                    f"bad rows of {split}: {reasons}",
-                    *(f"  {place}" for place in record.bad_places),
-                ]
+        for record in with_bad_rows(self.records.values()):
+            lines += ["", f"{record.bad_words}; the first:", *(f"  {place}" for place in record.bad_places)]
         lines += [
             "",
             *_table(("shared with training", "exact", "13 words", "of", "train tasks"), self._rows()),

@@ -58,10 +58,11 @@ def source_of(text: str) -> Source:
         raise RefusedError(f"there is no dataset {text!r}", help=FORMS)
     path = Path(text).expanduser()
     if not path.exists():
-        hint = f"; a dataset of the Hugging Face hub is {HUB}{text}" if _ON_HUB.fullmatch(text) else ""
+        hub = "" if text.endswith(SUFFIXES) or not _ON_HUB.fullmatch(text) else f"{HUB}{text}"
         raise RefusedError(
-            f"dataset {text!r}: there is no file or folder {path.absolute()}",
-            help=f"relative paths start in the folder in which the command is called{hint}",
+            f"dataset {text!r}: there is no such file or folder",
+            help="relative paths start in the folder in which the command is called"
+            + (f"; a dataset of the Hugging Face hub is {hub}" if hub else ""),
         )
     if path.is_file() and path.suffix not in SUFFIXES:
         raise RefusedError(f"dataset {text!r} is no file with rows that can be read", help=FORMS)

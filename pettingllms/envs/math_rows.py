@@ -5,8 +5,10 @@ The answer is a text: an integer, a decimal or a fraction where the dataset has 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pettingllms.data.rows import ID, BadReason, BadRowError, kind, text_at, value_at
@@ -57,7 +59,10 @@ def _task(question: str, answer: Any, name: Any = None) -> dict[str, Any]:
     if isinstance(answer, bool) or not isinstance(answer, str | int | float):
         raise BadRowError(BadReason.WRONG_TYPE, f"the answer is {kind(answer)}, not a text or a number")
     if isinstance(answer, float):
-        answer = int(answer) if answer.is_integer() else repr(answer)
+        if not math.isfinite(answer):
+            raise BadRowError(BadReason.WRONG_TYPE, f"the answer is {answer}, which is no number")
+        # Digits only: graders read no exponents.
+        answer = int(answer) if answer.is_integer() else format(Decimal(repr(answer)), "f")
     gold = str(answer).strip()
     if not gold:
         raise BadRowError(BadReason.EMPTY_GOLD, "the answer is blank")

@@ -19,6 +19,12 @@ from pettingllms.types import Split, Task
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
+def dataset_of(config: ExperimentConfig, split: Split) -> str:
+    """What the experiment names for the tasks of `split`: `env.benchmark` for validation, where it is set."""
+    benchmark = config.env.benchmark
+    return benchmark if split == "val" and benchmark is not None else config.env.dataset
+
+
 def tasks_of(config: ExperimentConfig, split: Split) -> Sequence[Task]:
     """The tasks of one split; see `splits_of`."""
     return splits_of(config, (split,))[split]
@@ -34,11 +40,12 @@ def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> d
     require(config.plugins)
     env = ENVS.load(config.env.name)
     options = env.Options(**config.env.options)
-    seed, benchmark = config.training.seed, config.env.benchmark
-    own = [split for split in splits if split != "val" or benchmark is None]
+    seed, benchmark = config.training.seed, config.env.benchmark is not None
+    own = [split for split in splits if split != "val" or not benchmark]
     found = _tasks(config.env.name, env, config.env.dataset, own, options, seed) if own else {}
-    if benchmark is not None and "val" in splits:
-        found |= _tasks(config.env.name, env, benchmark, ["val"], options, seed, benchmark=True)
+    if benchmark and "val" in splits:
+        source = dataset_of(config, "val")
+        found |= _tasks(config.env.name, env, source, ["val"], options, seed, benchmark=True)
     return {split: found[split] for split in splits}
 
 

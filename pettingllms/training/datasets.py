@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.data.records import DatasetRecord, record_of
-from pettingllms.envs.splits import splits_of
+from pettingllms.data.records import DatasetRecord, record_of, with_bad_rows
+from pettingllms.envs.splits import dataset_of, splits_of
 from pettingllms.errors import CheckpointError
 from pettingllms.runs.manifest import add_to_manifest, read_manifest
 from pettingllms.training.assembly import rank
@@ -28,21 +28,12 @@ def run_tasks(
     """
     tasks = splits_of(config)
     if rank() == 0:
-        env = config.env
-        records = {
-            split: record_of(env.benchmark if split == "val" and env.benchmark else env.dataset, own)
-            for split, own in tasks.items()
-        }
+        records = {split: record_of(dataset_of(config, split), own) for split, own in tasks.items()}
         if begin is not None:
             _require_same(read_manifest(folder).get(KEY, {}), records, begin)
         add_to_manifest(folder, KEY, {split: record.as_json() for split, record in records.items()})
-        for split, record in records.items():
-            if record.bad:
-                reasons = ", ".join(f"{reason} {count}" for reason, count in record.bad.items())
-                events.warning(
-                    f"{split} tasks leave out {sum(record.bad.values())} of {record.rows} rows of "
-                    f"{record.source} ({reasons}); the first: {record.bad_places[0]}"
-                )
+        for record in with_bad_rows(records.values()):
+            events.warning(f"{record.bad_words} and left out; the first: {record.bad_places[0]}")
     return tasks
 
 

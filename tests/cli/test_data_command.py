@@ -43,7 +43,8 @@ def test_bad_rows_and_shared_tasks_are_shown(files, capsys):
     rows, bench = files
     assert check(f"env.dataset={rows}", f"env.benchmark={bench}") == 1
     out = capsys.readouterr().out
-    assert f"bad rows of train: bad_json 1\n  {rows}:101: bad_json: " in out
+    assert f"1 of 102 rows of rows.jsonl are bad (bad_json 1); the first:\n  {rows}:101: bad_json: " in out
+    assert out.count("are bad") == 1
     (val,) = [line for line in out.splitlines() if line.startswith("val ") and line.endswith(" 2")]
     # One exact, one by words, of three tasks, with two training tasks.
     assert val.split()[1:] == ["1", "1", "3", "2"]
@@ -80,7 +81,7 @@ def test_too_many_bad_rows_are_an_error_with_places(files, capsys):
 
 def test_a_missing_dataset_is_an_error_with_advice(tmp_path, capsys):
     assert check(f"env.dataset={tmp_path}/nowhere.jsonl") == 1
-    assert f"no file or folder {tmp_path}/nowhere.jsonl" in capsys.readouterr().err
+    assert f"{tmp_path}/nowhere.jsonl': there is no such file or folder" in capsys.readouterr().err
 
 
 def test_a_broken_experiment_is_said_to_be_one(tmp_path, capsys):

@@ -19,6 +19,7 @@ DAPO = (
         ("own", {"question": " 1+1? ", "answer": " 2 "}, {"question": "1+1?", "answer": "2"}),
         ("own", {"question": "q", "answer": 2.5, "id": 7}, {"question": "q", "answer": "2.5", "id": 7}),
         ("own", {"question": "q", "answer": 2.0}, {"question": "q", "answer": "2"}),
+        ("own", {"question": "q", "answer": 1e-7}, {"question": "q", "answer": "0.0000001"}),
         (
             "gsm8k",
             {"question": "How many?", "answer": "It is <<600*2=1200>>1200.\n#### 1,200"},
@@ -57,6 +58,7 @@ def test_a_row_becomes_a_question_and_its_answer(name, row, data):
         ("own", {"question": "q", "answer": ""}, "empty_gold"),
         ("own", {"question": "q", "answer": [1]}, "wrong_type"),
         ("own", {"question": 7, "answer": "2"}, "wrong_type"),
+        ("own", {"question": "q", "answer": float("inf")}, "wrong_type"),
         ("gsm8k", {"question": "q", "answer": "It is 7."}, "empty_gold"),
         ("gsm8k", {"question": "q", "answer": "#### "}, "empty_gold"),
         ("gsm8k", {"question": "q", "answer": 7}, "wrong_type"),

@@ -3,6 +3,7 @@
 from pettingllms.lint.rules import (
     accepted,
     conversion,
+    datasets,
     environment,
     graph,
     memory,
@@ -19,6 +20,7 @@ from pettingllms.lint.rules import (
 __all__ = [
     "accepted",
     "conversion",
+    "datasets",
     "environment",
     "graph",
     "memory",

@@ -45,9 +45,21 @@ def check(
     from pettingllms.envs.splits import SPLITS, dataset_of, splits_of
 
     config = _config(file, (*(sets or ()), *(words or ())), overlays)
+    _require_sandbox(config)
     report = data_report({split: dataset_of(config, split) for split in SPLITS}, splits_of(config))
     typer.echo(dumps(report.as_json(), indent=2) if json else "\n".join(report.as_text()))
     raise typer.Exit(0 if report.clean else 1)
+
+
+def _require_sandbox(config: ExperimentConfig) -> None:
+    """Known solutions of rows are programs of strangers, too."""
+    from pettingllms.agents.sandboxed import require_sandbox
+    from pettingllms.envs import ENVS
+    from pettingllms.plugins import require
+
+    require(config.plugins)
+    if ENVS.load(config.env.name).runs_programs:
+        require_sandbox([config])
 
 
 def _config(file: File, overrides: tuple[str, ...], overlays: Overlays) -> ExperimentConfig:

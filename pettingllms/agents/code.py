@@ -152,6 +152,11 @@ def _told(mismatch: Mismatch) -> str:
 
 def _short(value: object) -> str:
     """At most about `SHOWN_CHARACTERS` of a text, or of how a value is written."""
-    text = (value if isinstance(value, str) else repr(value)).strip()
+    try:
+        text = (value if isinstance(value, str) else repr(value)).strip()
+    except ValueError:
+        text = "a number of too many digits"
+    # Halves of characters are no text that a model can read.
+    text = text.encode("utf-8", errors="replace").decode()
     half = SHOWN_CHARACTERS // 2
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:half]} … {text[-half:]}"

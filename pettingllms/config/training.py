@@ -79,7 +79,8 @@ class TrainingConfig(ConfigModel):
     """Share of a step's actions that may fail in agents, environments or the engine; above it the run stops.
     1: only where all fail."""
     save_freq: int | None = Field(None, ge=1)
-    """Steps between two checkpoints. Default: only after the last step."""
+    """Steps between two checkpoints. Default: at the end of each epoch and
+    after the last step only."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many of the newest checkpoints stay on disk."""
     keep_best: KeepBestConfig | None = KeepBestConfig()

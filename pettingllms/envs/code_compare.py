@@ -11,9 +11,13 @@ from typing import Any, Literal
 
 CompareMode = Literal["lines", "tokens"]
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+"""In one way only, so that a long text that is none costs no more than its length."""
 _CONTEXT = Context(prec=60)
 """Digits of a difference between two numbers; what is compared exactly is never rounded."""
+
+
+_EXACT = Context(prec=100_000)
 
 
 def same_output(
@@ -54,8 +58,11 @@ def same_value(expected: object, actual: object, *, tolerance: float | None = No
         )
     if type(expected) is dict and type(actual) is dict:
         wanted, given = _by_text(expected), _by_text(actual)
-        return wanted.keys() == given.keys() and all(
-            same_value(value, given[key], tolerance=tolerance) for key, value in wanted.items()
+        same_size = len(expected) == len(wanted) == len(given) == len(actual)
+        return (
+            same_size
+            and wanted.keys() == given.keys()
+            and all(same_value(value, given[key], tolerance=tolerance) for key, value in wanted.items())
         )
     plain = type(expected) in (str, bool, type(None))
     return plain and type(expected) is type(actual) and expected == actual
@@ -67,10 +74,22 @@ def constant_share(outputs: Iterable[Any]) -> float:
     `outputs`: what each test expects: texts, or values from JSON.
     """
     forms = Counter(
-        "\n".join(_lines(output)) if isinstance(output, str) else json.dumps(output, sort_keys=True)
+        _by_value(output) if isinstance(output, str) else json.dumps(output, sort_keys=True)
         for output in outputs
     )
     return max(forms.values()) / forms.total()
+
+
+def _by_value(output: str) -> str:
+    """The same for outputs that `same_output` takes for equal."""
+    return "\n".join(" ".join(map(_plain, line.split())) for line in _lines(output))
+
+
+def _plain(token: str) -> str:
+    if not _NUMBER.fullmatch(token):
+        return token
+    value = Decimal(token)
+    return str(_EXACT.normalize(value)) if value else "0"
 
 
 def _lines(text: str) -> list[str]:
@@ -105,4 +124,14 @@ def _near(expected: Any, actual: Any, tolerance: float) -> bool:
 
 
 def _by_text(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {key if isinstance(key, str) else json.dumps(key): item for key, item in value.items()}
+    return {_key(key): item for key, item in value.items()}
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    try:
+        return json.dumps(key)
+    except (TypeError, ValueError, RecursionError):
+        # No key of JSON: an integer of too many digits, or a tuple.
+        return f"no key of JSON at {id(key)}"

@@ -7,8 +7,9 @@ are used as such.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pettingllms.data.rows import ID, BadReason, BadRowError, json_at, kind, text_at, value_at
@@ -25,8 +26,7 @@ _DECLARED = re.compile(
     r"|(?:error|precision)\s+(?:of|is|not\s+exceed|at\s+most|less\s+than)[^.]{0,20}10\s*\^",
     re.IGNORECASE,
 )
-_POWER = re.compile(r"10\s*\^?\s*\{?\s*[-\u2212\u2013]\s*(\d{1,2})")
-_SHOWN = re.compile(r"^Input\n(.*?)\n+Output\n(.*?)(?=\n\n|\nInput\n|\n-----|\Z)", re.DOTALL | re.MULTILINE)
+_POWER = re.compile(r"10\s{0,3}\^?\s{0,3}\{?\s{0,3}[-\u2212\u2013]\s*(\d{1,2})")
 _EXAMPLES = re.compile(r"-----(?:Sample|Examples?)[^\n]*-----\n(.*)", re.DOTALL)
 
 
@@ -38,7 +38,7 @@ def own(row: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRowError(BadReason.WRONG_TYPE, f"function is {function!r:.80}, not the name of one")
     for field in ("tolerance", "seconds"):
         value = row.get(field)
-        if value is not None and (type(value) not in (int, float) or not value > 0):
+        if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
             raise BadRowError(BadReason.WRONG_TYPE, f"{field} is {value!r:.80}, not a number above 0")
     return task_data(
         text_at(row, "question"),
@@ -113,6 +113,8 @@ def live_code_bench(row: Mapping[str, Any]) -> dict[str, Any]:
     hidden, samples = _typed(private), _typed(json_at(row, "public_test_cases"))
     metadata = json_at(row, "metadata") if row.get("metadata") else {}
     function = metadata.get("func_name") if isinstance(metadata, Mapping) else None
+    if function is not None and not (isinstance(function, str) and function.isidentifier()):
+        raise BadRowError(BadReason.WRONG_TYPE, f"func_name is {function!r:.80}, not the name of a function")
     if function is not None:
         hidden, samples = [_called(one) for one in hidden], [_called(one) for one in samples]
     if starter := (row.get("starter_code") or "").strip():
@@ -245,8 +247,23 @@ def _joined(value: Any) -> Any:
 def _shown_tests(question: str) -> list[dict[str, Any]]:
     """The tests that stand in the text of a problem, where it has the usual section of examples."""
     section = _EXAMPLES.search(question)
-    pairs: Iterable[tuple[str, str]] = _SHOWN.findall(section.group(1)) if section else ()
-    return [{"input": given, "output": wanted} for given, wanted in pairs]
+    shown: list[dict[str, Any]] = []
+    part: str = ""
+    given: list[str] = []
+    wanted: list[str] = []
+    for line in [*section.group(1).split("\n"), ""] if section else ():
+        if part == "output" and (line in ("", "Input") or line.startswith("-----")):
+            shown.append({"input": "\n".join(given).rstrip("\n"), "output": "\n".join(wanted)})
+            part = ""
+        if line == "Input" and not part:
+            part, given, wanted = "input", [], []
+        elif line == "Output" and part == "input":
+            part = "output"
+        elif part == "input":
+            given.append(line)
+        elif part == "output":
+            wanted.append(line)
+    return shown
 
 
 def _called(test: Mapping[str, Any]) -> dict[str, Any]:

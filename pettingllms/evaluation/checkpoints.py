@@ -47,7 +47,7 @@ def newest_checkpoint(root: Path, say: Callable[[str], None]) -> Checkpoint:
         raise UsageError(
             f"{root} holds no {'whole ' if checkpoints(root) else ''}checkpoint",
             help="a run writes them after `training.save_freq` steps and after its last one; "
-            "name the experiment file to evaluate its base models",
+            "wait until the run has saved one; its base models are evaluated by the experiment file",
         )
     return _whole(folder)
 

@@ -98,7 +98,7 @@ def _require_policies(checkpoint: Checkpoint, config: ExperimentConfig) -> None:
     if not known and config.specialization == "prompt":
         raise UsageError(
             f"checkpoint {checkpoint.folder} is of a search for prompts, which trains no weights",
-            help="evaluate the file with the winning prompts, best.toml or best.yaml of the run's folder",
+            help="its result is a file with the winning prompts: best.toml or best.yaml in the run folder",
         )
     for base in config.base_models.values():
         if base.name not in known:

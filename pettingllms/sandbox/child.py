@@ -78,6 +78,9 @@ def run_child(order: Order, layers: Layers, scratch: str, ready: int, server: in
         os.chdir(scratch)
         for descriptor, place in ((order.stdin, 0), (order.stdout, 1), (order.result, _RESULT)):
             os.dup2(descriptor, place)
+        # The server's own log would be shared by all programs.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 2)
         kept = {0, 1, 2, _RESULT, order.program, ready, layers.rules, layers.home} - {None}
         close_all_but({number for number in kept if number is not None}, _HIGHEST)
         confine(layers, order.seconds, order.memory, order.output, server)

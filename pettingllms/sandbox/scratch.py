@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pettingllms.sandbox.limits import FILES, SCRATCH_BYTES
 
+BLOCK, BLOCK_ROUNDING = 512, 4096
+"""Bytes of what `st_blocks` counts; and what a small file or folder takes more than its length."""
+
 
 def fresh(folder: Path, user: int | None) -> Path:
     """A new folder in `folder`, for `user` alone."""
@@ -28,7 +31,9 @@ def overfull(folder: Path) -> bool:
             for entry in entries:
                 count += 1
                 with suppress(OSError):
-                    size += entry.stat(follow_symlinks=False).st_size
+                    found = entry.stat(follow_symlinks=False)
+                    # A file may have blocks behind its end; one with holes has fewer than its length says.
+                    size += max(found.st_size, found.st_blocks * BLOCK - BLOCK_ROUNDING)
                 if count > FILES or size > SCRATCH_BYTES:
                     return True
                 if entry.is_dir(follow_symlinks=False):

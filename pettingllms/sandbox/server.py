@@ -50,7 +50,7 @@ TICK = 0.05
 SETUP_SECONDS = 10.0
 """How long a process may take until it is ready for its program."""
 
-_SIGNALS = {signal.SIGXCPU: "timeout", signal.SIGXFSZ: "output_limit"}
+_SIGNALS = {int(signal.SIGXCPU): "timeout", int(signal.SIGXFSZ): "output_limit"}
 _CODES = {0: "ok", MEMORY_EXIT: "memory_limit"}
 _TRIED = (1.0, 1 << 32, 1 << 16)
 
@@ -216,7 +216,8 @@ def _named(descriptors: list[int]) -> dict[str, int]:
 
 def _status(code: int) -> str:
     if os.WIFSIGNALED(code):
-        return _SIGNALS.get(signal.Signals(os.WTERMSIG(code)), "error")
+        # A plain number: Python has no name for some real-time signals.
+        return _SIGNALS.get(os.WTERMSIG(code), "error")
     return _CODES.get(os.WEXITSTATUS(code), "error")
 
 

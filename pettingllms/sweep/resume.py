@@ -11,9 +11,16 @@ from pathlib import Path
 from pettingllms.config.resume import changes, refuse_changes
 from pettingllms.config.trial_file import read_trial, trial_toml
 from pettingllms.documents.atomic import write_text
-from pettingllms.errors import RefusedError, UsageError
+from pettingllms.errors import PettingLLMsError, RefusedError, UsageError
 from pettingllms.lint.engine import CheckedCell
-from pettingllms.runs.checkpoints import TRIAL, checkpoint_root, checkpoints
+from pettingllms.runs.checkpoints import (
+    POLICIES,
+    STATE,
+    TRIAL,
+    checkpoint_root,
+    checkpoint_step,
+    newest_whole,
+)
 from pettingllms.runs.lock import RUN_LOCK, WORKER_LOCK, FolderLock
 from pettingllms.runs.records import last_event
 from pettingllms.sweep.trial import Trial, accelerate_text
@@ -21,6 +28,12 @@ from pettingllms.sweep.trial import Trial, accelerate_text
 
 def run_folder(folder: Path) -> Path:
     """`folder`, which must be a run folder. Raises UsageError when it is none."""
+    if (folder / STATE).is_file() or (folder / POLICIES).is_dir():
+        run = next((one for one in folder.absolute().parents if (one / TRIAL).is_file()), None)
+        raise UsageError(
+            f"{folder} is a checkpoint, no run folder: a run goes on from its newest whole checkpoint",
+            help=f"name the run: --resume {run or 'FOLDER'}",
+        )
     if not (folder / TRIAL).is_file():
         raise UsageError(
             f"{folder} is no run folder: it holds no {TRIAL}",
@@ -65,19 +78,30 @@ def continued_trial(cell: CheckedCell, folder: Path) -> Iterator[Trial]:
 
 def _exchange(cell: CheckedCell, folder: Path) -> None:
     """Write the experiment of `cell` into `folder`, where it may go on there."""
-    old = read_trial(folder / TRIAL)
-    saved = checkpoints(checkpoint_root(folder, old.training.model_checkpoints_dir))
-    step, newest = max(saved.items(), default=(0, None))
-    if newest is not None and (newest / TRIAL).is_file():
+    root = checkpoint_root(folder, _setting(folder, cell))
+    newest = newest_whole(root, lambda text: print(f"warning: {text}", file=sys.stderr))
+    step, total = 0, cell.config.training.total_training_steps
+    if newest is not None:
+        step = checkpoint_step(newest)
         found = changes(read_trial(newest / TRIAL), cell.config)
         refuse_changes(found, newest)
         sys.stderr.writelines(f"changed since {newest.name}: {change}\n" for change in found)
-    if last_event(folder) == "finished" and step >= cell.config.training.total_training_steps:
+    if last_event(folder) == "finished" and step >= total:
+        done = f"its {step} steps" if step == total else f"{step} steps, and {total} are asked for"
         raise RefusedError(
-            f"the run in {folder} has finished its {step} steps",
+            f"the run in {folder} has finished {done}",
             help="raise training.total_training_steps to train on",
         )
     toml = trial_toml(cell.stored)
     settings = accelerate_text(cell.config)
     for name, text in {"resolved.toml": toml, "accelerate.json": settings, TRIAL: toml}.items():
         write_text(folder / name, text, force=True)
+
+
+def _setting(folder: Path, cell: CheckedCell) -> str:
+    """Where the run's checkpoints are; its own file may be damaged, as it is written anew in any case."""
+    try:
+        return read_trial(folder / TRIAL).training.model_checkpoints_dir
+    except PettingLLMsError as damaged:
+        sys.stderr.write(f"warning: {folder / TRIAL} cannot be read and is written anew: {damaged}\n")
+        return cell.config.training.model_checkpoints_dir

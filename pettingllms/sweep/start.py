@@ -76,7 +76,7 @@ def start_training(asked: Asked, output: Path, *, as_json: bool) -> int:
         with FolderLock(trial.folder, RUN_LOCK):
             yield trial
 
-    return _train(asked, output, created, as_json=as_json)
+    return _train(asked, created, as_json=as_json, output=output)
 
 
 def resume_training(asked: Asked, output: Path, folder: Path | None, *, as_json: bool) -> int:
@@ -89,17 +89,17 @@ def resume_training(asked: Asked, output: Path, folder: Path | None, *, as_json:
     def found(experiment: LoadedExperiment, cell: CheckedCell) -> AbstractContextManager[Trial]:
         return continued_trial(cell, folder or newest_run(experiment.path, output))
 
-    return _train(asked, output, found, as_json=as_json)
+    return _train(asked, found, as_json=as_json)
 
 
 def _train(
     asked: Asked,
-    output: Path,
     held: Callable[[LoadedExperiment, CheckedCell], AbstractContextManager[Trial]],
     *,
     as_json: bool,
+    output: Path | None = None,
 ) -> int:
-    """Run the trial that `held` keeps for this process."""
+    """Run the trial that `held` keeps for this process. `output`: where it makes a folder, if it does."""
     checked = asked.checked(Facts.here())
     if checked.refused or checked.experiment is None:
         return max(checked.exit_code(), 1)
@@ -187,12 +187,13 @@ def _show_diagnostics(checked: Report) -> None:
     sys.stderr.write(format_them(checked.diagnostics))
 
 
-def _require_machine(configs: Sequence[ExperimentConfig], output: Path, *, study: bool) -> set[str]:
+def _require_machine(configs: Sequence[ExperimentConfig], output: Path | None, *, study: bool) -> set[str]:
     """Refuse what cannot run here before anything starts; returns the warnings that were printed."""
     if sys.platform == "win32":
         raise RefusedError("trials need a POSIX system", help="run under Linux, macOS, or WSL on Windows")
     require_packages(configs, study=study)
-    require_writable(output, "--output")
+    if output is not None:
+        require_writable(output, "--output")
     for folder in _absolute_checkpoint_folders(configs):
         require_writable(folder, "training.model_checkpoints_dir")
     said = {line for config in configs for line in missing_loggers(config.training).values()}

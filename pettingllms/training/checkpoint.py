@@ -34,7 +34,8 @@ from pettingllms.training.state import (
     optimizer_tensors,
 )
 
-GIGABYTE = 1e9
+BESIDE_TENSORS = 1 << 20
+"""Bytes that a checkpoint may take beside its tensors: names, values, the experiment, ends of blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,13 @@ def write_checkpoint(checkpoint: Checkpoint, policies: Policies, root: Path, tri
     step = checkpoint.state.step
     final = step_folder(root, step)
     partial = root / f".{final.name}.partial"
-    needed = sum(tensor.nbytes for tensor in _all_tensors(checkpoint))
+    needed = BESIDE_TENSORS + sum(tensor.nbytes for tensor in _all_tensors(checkpoint))
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        if (free := shutil.disk_usage(root).free) < needed:
+        if shutil.disk_usage(root).free < needed:
             # A disk that is filled to the brim takes others down with this run.
-            raise OSError(f"{(needed - free) / GIGABYTE:.3f} GB are missing")
+            raise OSError("the disk is too full")
         _write_files(checkpoint, policies, partial)
         (partial / TRIAL).write_text(trial, encoding="utf-8")
         seal(partial)

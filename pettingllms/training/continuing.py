@@ -37,6 +37,8 @@ def continued(folder: Path, config: ExperimentConfig, events: EventStream, *, be
                 help="move them away, or set training.model_checkpoints_dir to another folder",
             )
         return None
+    if root.exists() and not root.is_dir():
+        raise RefusedError(f"{root} is no folder, and should hold checkpoints", help="move that file away")
     events.status("looking for the newest whole checkpoint")
     begin = newest_whole(root, events.warning)
     step = -1

@@ -6,7 +6,7 @@ import errno
 import sys
 from dataclasses import dataclass
 
-from pettingllms.errors import PettingLLMsError
+from pettingllms.errors import CheckpointError, PettingLLMsError
 
 FAILED = 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,7 +32,8 @@ class Failure:
 def explained(error: Exception) -> Failure:
     """What to say of `error`, which ends the run."""
     if isinstance(error, PettingLLMsError):
-        return Failure(str(error), error.exit_code, error.help, expected=error.__cause__ is None)
+        told = error.__cause__ is None or isinstance(error, CheckpointError)
+        return Failure(str(error), error.exit_code, error.help, expected=told)
     if _disk_is_full(error):
         return Failure(
             f"the disk is full: {error}",

@@ -3,10 +3,12 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from swept_experiment import EXPERIMENT
 
+import pettingllms
 from pettingllms.cli.app import run
 from pettingllms.cli.train import with_bare_resume
 from pettingllms.runs.lock import RUN_LOCK, WORKER_LOCK, FolderLock
@@ -28,6 +30,10 @@ for step in range(done + 1, total + 1):
 target = folder / "checkpoints" / f"step_{total:06d}"
 target.mkdir(parents=True, exist_ok=True)
 shutil.copy(folder / "trial.toml", target)
+(target / "state.json").write_text('{"format": 2}')
+sys.path.insert(0, os.environ["PACKAGE"])
+from pettingllms.runs.checkpoints import seal
+seal(target)
 event("checkpoint", path=str(target))
 event("finished")
 """
@@ -43,6 +49,7 @@ def experiment(tmp_path, monkeypatch):
         "pettingllms.sweep.runner.launch_argv",
         lambda config, folder, port: [sys.executable, "-S", str(script), str(folder)],
     )
+    monkeypatch.setenv("PACKAGE", str(Path(pettingllms.__file__).parents[1]))
     monkeypatch.setattr("pettingllms.sweep.packages.missing", lambda modules: [])
     file = tmp_path / "demo.toml"
     file.write_text(EXPERIMENT)
@@ -50,7 +57,7 @@ def experiment(tmp_path, monkeypatch):
 
 
 def runs(tmp_path):
-    return sorted(path.parent for path in (tmp_path / "outputs").rglob("manifest.json"))
+    return sorted(path.parent for path in (tmp_path / "outputs").glob("*/*/manifest.json"))
 
 
 def steps(folder):
@@ -153,3 +160,43 @@ def test_only_a_bare_resume_is_completed():
     assert with_bare_resume(["train", "--resume", "a/b"]) == ["train", "--resume", "a/b"]
     assert with_bare_resume(["train", "--resume", "--json"]) == ["train", "--resume=", "--json"]
     assert with_bare_resume(["train", "--", "--resume"]) == ["train", "--", "--resume"]
+
+
+def test_a_checkpoint_is_no_run(started, capsys):
+    checkpoint = started / "checkpoints" / "step_000002"
+    before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    assert run(["train", "--resume", str(checkpoint), "training.total_training_steps=4"]) == 2
+    told = capsys.readouterr().err
+    assert "is a checkpoint, no run folder" in told and f"--resume {started}" in told
+    assert {path.name: path.read_bytes() for path in checkpoint.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", [b"", b"specialization =", b"\x8d\xff"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_compared(started, capsys, content):
+    assert run(["train", "--resume", str(started), "training.total_training_steps=4"]) == 0
+    capsys.readouterr()
+    (started / "checkpoints" / "step_000004" / "trial.toml").write_bytes(content)
+    # Step 4 is done again, as a finished run whose last checkpoint is damaged is not finished.
+    assert run(["train", "--resume", str(started), "training.total_training_steps=4"]) == 0
+    told = capsys.readouterr().err
+    assert "step_000004 is damaged and left out: trial.toml" in told
+
+
+@pytest.mark.parametrize("content", [b"", b"\x8d\xff"])
+def test_a_damaged_file_of_the_run_is_written_anew(started, capsys, content):
+    (started / "trial.toml").write_bytes(content)
+    words = ["train", "demo.toml", "--resume", str(started), "training.total_training_steps=4"]
+    assert run(words) == 0
+    assert "trial.toml cannot be read and is written anew" in capsys.readouterr().err
+    assert "total_training_steps = 4" in (started / "trial.toml").read_text()
+
+
+def test_fewer_steps_than_are_done_is_said(started, capsys):
+    assert run(["train", "--resume", str(started), "training.total_training_steps=1"]) == 1
+    assert "has finished 2 steps, and 1 are asked for" in capsys.readouterr().err
+
+
+def test_a_named_run_needs_no_output_folder(started, capsys, tmp_path):
+    words = ["train", "--resume", str(started), "training.total_training_steps=4", "--output", "there"]
+    assert run(words) == 0
+    assert not (tmp_path / "there").exists()

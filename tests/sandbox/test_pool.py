@@ -315,3 +315,34 @@ def test_many_threads_share_the_pool():
     for thread in threads:
         thread.join()
     assert sorted(found) == [(number, f"{number}\n") for number in range(16)]
+
+
+@pytest.mark.parametrize("number", [33, 40])
+def test_a_signal_without_a_name_ends_the_program_only(number):
+    assert run(f"import os; os.kill(os.getpid(), {number})").status is ProgramStatus.ERROR
+    assert run("print(1)").stdout == "1\n"
+
+
+def test_no_program_reads_what_another_wrote_to_standard_error(own_pool):
+    first, second, third = own_pool.run(
+        [
+            Program("import os; os.write(2, b'SECRET' * 20_000)"),
+            Program("import os\ntry:\n    print(os.pread(2, 999, 0))\nexcept OSError:\n    print('held')"),
+            Program("import sys; print('debug', file=sys.stderr, flush=True); print(42)"),
+        ],
+        LIMITS,
+    )
+    assert first.status is ProgramStatus.OK
+    assert second.stdout == "held\n"
+    assert (third.status, third.stdout) == (ProgramStatus.OK, "42\n")
+
+
+@linux
+def test_blocks_behind_the_end_of_a_file_cannot_be_had():
+    source = """
+import ctypes, os
+descriptor = os.open("file", os.O_CREAT | os.O_RDWR)
+print(ctypes.CDLL(None, use_errno=True).fallocate(descriptor, 1, ctypes.c_long(0), ctypes.c_long(1 << 20)))
+print(os.fstat(descriptor).st_blocks)
+"""
+    assert run(source).stdout == "-1\n0\n"

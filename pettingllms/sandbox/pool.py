@@ -7,7 +7,6 @@ import os
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from pettingllms.errors import InfrastructureError
 from pettingllms.process import usable_cores
@@ -27,6 +26,9 @@ class Pool:
     """
 
     def __init__(self, size: int, without: frozenset[str] = frozenset()) -> None:
+        # The linter knows this module by the environments that import it, and runs nothing.
+        from concurrent.futures import ThreadPoolExecutor
+
         self._without = without
         self._idle: queue.SimpleQueue[Server | None] = queue.SimpleQueue()
         for _ in range(size):

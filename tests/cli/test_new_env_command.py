@@ -39,7 +39,7 @@ def test_its_test_passes(here):
     (here / "deep").mkdir()
     assert run(["new", "env", "deep/spelling"]) == 0
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "deep"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "8 passed" in done.stdout

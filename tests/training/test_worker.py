@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 import types
 import typing
 
@@ -175,6 +176,8 @@ def test_a_stop_anywhere_in_a_step_leaves_the_step_before_as_it_was(tmp_path, ti
         def check(self):
             seen = [e for e in events(folder, "phase") if e["step"] == 2 and e["phase"] == phase]
             if seen and not before:
+                while not kept.exists():  # it is written beside the second step
+                    time.sleep(0.01)
                 before.update({path: path.read_bytes() for path in kept.rglob("*") if path.is_file()})
                 os.kill(os.getpid(), signal.SIGINT)
             super().check()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from plans import PLAIN, plans_of, scored
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.bandit import ACTIONS, AGENTS, LINKED, TURNS
 from pettingllms.advantages.gae import credit_tokens
@@ -18,13 +19,44 @@ from pettingllms.training.update import Update
 from pettingllms.training.valuation import valued
 from pettingllms.types import Completion, Episode, FinishReason, Reward, Sample, StopReason, Task, Turn
 
-CPU, POLICY, VOCABULARY = torch.device("cpu"), "a.b", 258
-STEPS, EPISODES = 60, 32
+CPU, POLICY, VOCABULARY = torch.device("cpu"), "a.b", 40
+STEPS, EPISODES = 180, 64
+
+
+@pytest.fixture
+def speaker(tmp_path):
+    """A model that can be sure of a token, which one with an output matrix as small as at its start cannot.
+
+    A state that is normed to 8 times 1 and rows of length 0.16 are logits of at most 1.3, whatever is trained
+    below them.
+    """
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=32,
+            max_position_embeddings=64,
+            tie_word_embeddings=False,
+        )
+    )
+    torch.nn.init.normal_(model.lm_head.weight, std=0.1)
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=1.0)
+    model.save_pretrained(tmp_path / "speaker")
+    return tmp_path / "speaker"
 
 
 def prompt(turn, state):
-    """Two tokens that say where the team is."""
-    return (10 + turn, 30 + state)
+    """A token that says where the team is.
+
+    One for each place: with one token for the turn and one for the state, which share what is learned, even
+    the exact gradient leads this model to 0.91 of the optimum and no further.
+    """
+    return (10 + ACTIONS * turn + state,)
 
 
 def chances(policies):
@@ -78,19 +110,19 @@ def play(branch, found, generator):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["head", "model"])
-def test_gae_learns_the_bandit_with_a_transformer(tiny_model, kind):
+def test_gae_learns_the_bandit_with_a_transformer(speaker, kind):
     critic = {
         "head": {"optim": {"lr": 0.02}},
         "model": {"model": {"path": "own"}, "optim": {"lr": 0.003}},
     }[kind]
     plans = plans_of(
         [POLICY],
-        actor={"optim": {"lr": 0.01}},
+        actor={"optim": {"lr": 0.004}, "entropy_coeff": 0.01},
         algorithm={"adv_estimator": "gae", "grouping": "trajectory", "lam": 0.9},
         critic=critic,
     )
-    policies = Policies(plans.values(), tiny_model, CPU, trust_remote_code=False, seed=0)
-    critics = build_critics(policies, {"own": tiny_model}, trust_remote_code=False, seed=0)
+    policies = Policies(plans.values(), speaker, CPU, trust_remote_code=False, seed=0)
+    critics = build_critics(policies, {"own": speaker}, trust_remote_code=False, seed=0)
     generator = np.random.default_rng(0)
     begin = expected(chances(policies)) / best()
     for step in range(STEPS):

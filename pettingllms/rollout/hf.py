@@ -41,7 +41,9 @@ class HfEngine:
         self._model.eval().to(settings.device)
         self._loaded = LoadedWeights(settings.model_folder, settings.serving, None)
         self._peft: Any = None
-        self._held: dict[str, Loaded] = {}
+        self._numbers: dict[str, int] = {}
+        self._held: dict[str, tuple[Loaded, str]] = {}
+        """Of each policy the weights that PEFT has of it, and the name under which it has them."""
         self._weights = MergedWeights(settings.model_folder)
         self._merged: Loaded | None = None
         self._at_start: str | None = None
@@ -160,21 +162,27 @@ class HfEngine:
             return nullcontext()
         if adapter is None:
             return nullcontext() if self._peft is None else self._peft.disable_adapter()
-        name = f"adapter{adapter.number}"
-        if self._held.get(policy) != adapter:
-            from peft import PeftModel
-
-            if self._peft is None:
-                self._peft = PeftModel.from_pretrained(
-                    self._model, adapter.folder, name, torch_device=self._settings.device
-                )
-            else:
-                self._peft.load_adapter(adapter.folder, name, torch_device=self._settings.device)
-        self._peft.set_adapter(name)
-        if self._held.get(policy) not in (None, adapter):
-            self._peft.delete_adapter(f"adapter{self._held[policy].number}")
-        self._held[policy] = adapter
+        held, old = self._held.get(policy, (None, ""))
+        if held != adapter:
+            self._held[policy] = (adapter, self._taken(policy, adapter, old))
+        self._peft.set_adapter(self._held[policy][1])
+        if held not in (None, adapter):
+            self._peft.delete_adapter(old)
         return nullcontext()
+
+    def _taken(self, policy: str, adapter: Loaded, old: str) -> str:
+        """The name under which PEFT has `adapter` now, beside that called `old`."""
+        from peft import PeftModel
+
+        # Two names by turns: with a new one for each version, this process would grow by 2 kB every time.
+        number = self._numbers.setdefault(policy, len(self._numbers))
+        name = next(name for name in (f"even{number}", f"odd{number}") if name != old)
+        device = self._settings.device
+        if self._peft is None:
+            self._peft = PeftModel.from_pretrained(self._model, adapter.folder, name, torch_device=device)
+        else:
+            self._peft.load_adapter(adapter.folder, name, torch_device=device)
+        return name
 
     def _merge(self, adapter: Loaded | None) -> None:
         """Every matrix gets its value: from the files, or by being tied to one that does."""

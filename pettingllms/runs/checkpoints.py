@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pettingllms.errors import RefusedError
+from pettingllms.errors import CheckpointError, RefusedError
 
 FORMAT = 2
 """The layout of checkpoints that this package writes and reads."""
@@ -135,13 +135,43 @@ def newest_whole(root: Path, warn: Callable[[str], None]) -> Path | None:
 
     Raises RefusedError for one that another version wrote.
     """
+    newest, damaged = _newest(root)
+    _tell(damaged, warn)
+    return newest
+
+
+def newest_to_go_on(root: Path, warn: Callable[[str], None]) -> Path | None:
+    """As `newest_whole`; None only where there are no checkpoints at all, so that the run begins.
+
+    Raises CheckpointError where all are damaged: a run that began anew would take its records with it.
+    """
+    newest, damaged = _newest(root)
+    if newest is None and damaged:
+        told = "; ".join(f"{folder.name}: {found}" for folder, found in damaged.items())
+        raise CheckpointError(
+            f"no checkpoint in {root} is whole, and nothing was changed: {told}",
+            help="put back a whole one, if there is a copy; or train into a new folder: pettingllms train "
+            f"FILE --output DIR; or delete {root}, and the run begins anew without what it measured so far",
+        )
+    _tell(damaged, warn)
+    return newest
+
+
+def _newest(root: Path) -> tuple[Path | None, dict[Path, str]]:
+    """The newest checkpoint that is whole, and what is wrong with each newer one."""
+    damaged: dict[Path, str] = {}
     for folder in reversed(checkpoints(root).values()):
         _refuse_first_layout(folder)
         if (found := fault(folder)) is None:
             read_state(folder)
-            return folder
+            return folder, damaged
+        damaged[folder] = found
+    return None, damaged
+
+
+def _tell(damaged: Mapping[Path, str], warn: Callable[[str], None]) -> None:
+    for folder, found in damaged.items():
         warn(f"checkpoint {folder} is damaged and left out: {found}")
-    return None
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pettingllms.runs.checkpoints import (
     TRIAL,
     checkpoint_root,
     checkpoint_step,
-    newest_whole,
+    newest_to_go_on,
 )
 from pettingllms.runs.lock import RUN_LOCK, WORKER_LOCK, FolderLock
 from pettingllms.runs.records import last_event
@@ -68,7 +68,8 @@ def continued_trial(cell: CheckedCell, folder: Path) -> Iterator[Trial]:
     """The trial in `folder` with the experiment of `cell` in place of its own; nobody else has it meanwhile.
 
     Changes since the newest checkpoint are listed on standard error. Raises RefusedError where one of them is
-    not allowed, where nothing is left to do, and where another process has the folder.
+    not allowed, where nothing is left to do, and where another process has the folder; CheckpointError where
+    there are checkpoints and none is whole.
     """
     with FolderLock(folder, RUN_LOCK):
         with FolderLock(folder, WORKER_LOCK):
@@ -79,7 +80,7 @@ def continued_trial(cell: CheckedCell, folder: Path) -> Iterator[Trial]:
 def _exchange(cell: CheckedCell, folder: Path) -> None:
     """Write the experiment of `cell` into `folder`, where it may go on there."""
     root = checkpoint_root(folder, _setting(folder, cell))
-    newest = newest_whole(root, lambda text: print(f"warning: {text}", file=sys.stderr))
+    newest = newest_to_go_on(root, lambda text: print(f"warning: {text}", file=sys.stderr))
     step, total = 0, cell.config.training.total_training_steps
     if newest is not None:
         step = checkpoint_step(newest)

@@ -200,3 +200,19 @@ def test_a_named_run_needs_no_output_folder(started, capsys, tmp_path):
     words = ["train", "--resume", str(started), "training.total_training_steps=4", "--output", "there"]
     assert run(words) == 0
     assert not (tmp_path / "there").exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_loses_nothing(started, capsys):
+    assert run(["train", "--resume", str(started), "training.total_training_steps=4"]) == 0
+    capsys.readouterr()
+    root = started / "checkpoints"
+    (root / "step_000002" / "state.json").unlink()
+    (root / "step_000004" / "trial.toml").write_bytes(b"")
+    before = contents(started)
+    said = refused(["demo.toml", "--resume", "training.total_training_steps=5"], capsys, 3)
+    assert "step_000002: state.json cannot be read" in said
+    assert "step_000004: trial.toml has 0 bytes" in said
+    assert f"delete {root}" in said and "--output DIR" in said
+    assert contents(started) == before
+    shutil.rmtree(root)
+    assert run(["train", "--resume", str(started), "training.total_training_steps=5"]) == 0

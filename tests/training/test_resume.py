@@ -121,6 +121,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(
     assert "step_000006" in left and ".step_000005.partial" not in left
 
 
+def test_without_a_whole_checkpoint_nothing_is_taken_out(tmp_path, tally_model, monkeypatch, capsys):
+    folder = tally.prepare(tmp_path / "run", tally_model)
+    stop_in(monkeypatch, folder, 3, "train")
+    for newest in (folder / "checkpoints").iterdir():
+        (newest / "manifest.json").unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in {".json", ".jsonl"}}
+    capsys.readouterr()
+    assert worker.main(folder) == 3
+    said = capsys.readouterr().err
+    assert "no checkpoint in" in said and "step_000002: manifest.json is missing" in said
+    before.pop(folder / "events.jsonl")
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list((folder / "checkpoints").glob("*.damaged"))
+
+
 def exchange(folder, old, new):
     text = (folder / "trial.toml").read_text()
     assert old in text

@@ -19,7 +19,7 @@ from pettingllms.evaluation.checkpoints import (
 )
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
+from pettingllms.lint.formats.text import write_before_run
 from pettingllms.runs.checkpoints import POLICIES, STATE, TRIAL, checkpoint_root
 
 
@@ -57,8 +57,8 @@ def read_source(named: Path, step: int | None, overrides: Sequence[str], *, here
     file = checkpoint.folder / TRIAL if checkpoint else named
     report = check_experiment(file, overrides, facts=Facts.here() if here else None)
     if report.refused or report.experiment is None:
-        written = format_coloured if wants_colour(sys.stderr) else format_text
-        sys.stderr.write(written(report.diagnostics))
+        words = [str(file), *(word for one in overrides for word in ("-s", one))]
+        write_before_run(report.diagnostics, words, sys.stderr)
         kind = UsageError if report.exit_code() == UsageError.exit_code else RefusedError
         raise kind(f"{named} cannot be used here", help="the findings above say why")
     config, stored = report.experiment.config, report.experiment.stored

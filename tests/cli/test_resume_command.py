@@ -143,7 +143,10 @@ def test_what_is_no_run_is_said(experiment, capsys, tmp_path):
     assert "there is no run of" in refused(["demo.toml", "--resume"], capsys, 2)
     assert "is no run folder" in refused(["demo.toml", "--resume", str(tmp_path)], capsys, 2)
     assert "is no run folder" in refused(["--resume", "nowhere"], capsys, 2)
-    assert "FILE is missing" in refused(["--resume"], capsys, 2)
+    for words in (["--resume"], ["--resume", "training.seed=3"], ["--resume", "-s", "training.seed=3"]):
+        said = refused(words, capsys, 2)
+        assert "which run is meant is not said" in said
+        assert "train FILE --resume goes on" in said and "train --resume FOLDER with" in said
     assert "FILE is missing" in refused([], capsys, 2)
 
 

@@ -105,12 +105,27 @@ def sync_folder(folder: Path) -> None:
 
 
 def fault(folder: Path) -> str | None:
-    """What is wrong with a checkpoint: the first file that is not as its manifest says; None when whole."""
+    """What is wrong with a checkpoint: the first file that is not as its manifest says; None when whole.
+
+    Raises RefusedError for one that this user may not read: it may well be whole.
+    """
+    try:
+        return _fault(folder)
+    except PermissionError as cause:
+        raise RefusedError(
+            f"checkpoint {folder} cannot be read: {cause.filename}: {cause.strerror}",
+            help="change its permissions, or run as the user who wrote it",
+        ) from cause
+
+
+def _fault(folder: Path) -> str | None:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         files = json.loads(text)["files"]
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as cause:
         return f"{MANIFEST} cannot be read: {cause}"
     if not isinstance(files, dict) or text != _manifest_text(files):
@@ -123,6 +138,8 @@ def _file_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
     try:
         size = path.stat().st_size
         digest = _digest(path)
+    except PermissionError:
+        raise
     except OSError as cause:
         return f"{name} cannot be read: {cause.strerror}"
     if size != entry["bytes"]:
@@ -159,6 +176,8 @@ def newest_to_go_on(root: Path, warn: Callable[[str], None]) -> Path | None:
 
 def _newest(root: Path) -> tuple[Path | None, dict[Path, str]]:
     """The newest checkpoint that is whole, and what is wrong with each newer one."""
+    if root.exists() and not root.is_dir():
+        raise RefusedError(f"{root} is no folder, and should hold checkpoints", help="move that file away")
     damaged: dict[Path, str] = {}
     for folder in reversed(checkpoints(root).values()):
         _refuse_first_layout(folder)

@@ -17,7 +17,7 @@ from pettingllms.runs.checkpoints import (
     newest_to_go_on,
     set_aside,
 )
-from pettingllms.runs.records import cut_records
+from pettingllms.runs.records import cut_records, has_saved, keep_records
 from pettingllms.training.events import EventStream
 
 
@@ -37,14 +37,18 @@ def continued(folder: Path, config: ExperimentConfig, events: EventStream, *, be
                 help="move them away, or set training.model_checkpoints_dir to another folder",
             )
         return None
-    if root.exists() and not root.is_dir():
-        raise RefusedError(f"{root} is no folder, and should hold checkpoints", help="move that file away")
     events.status("looking for the newest whole checkpoint")
     begin = newest_to_go_on(root, events.warning)
     step = -1
     if begin is not None:
         _require_continuable(config, begin, events)
         step = checkpoint_step(begin)
+    elif has_saved(folder):
+        kept = keep_records(folder)
+        events.warning(
+            f"the run wrote checkpoints, and {root} holds none: it begins anew, and its records until now "
+            f"are in {kept}"
+        )
     else:
         events.warning("there is no checkpoint: the run begins anew")
     set_aside(root, after=step)

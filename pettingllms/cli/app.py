@@ -148,6 +148,11 @@ def run(arguments: Sequence[str]) -> int:
         if error.help:
             typer.echo(f"help: {error.help}", err=True)
         return error.exit_code
+    except PermissionError as cause:
+        # Wherever it comes from, a file or folder of the user's is what stands in the way.
+        typer.echo(f"error: {cause.filename} cannot be used: {cause.strerror}", err=True)
+        typer.echo("help: change its permissions, or run as the user whose it is", err=True)
+        return UsageError.exit_code
     except Exception as error:
         # The argument parser's own errors show themselves; anything else is a fault of this program.
         if not hasattr(error, "show"):

@@ -48,12 +48,19 @@ def train(
     """Run one trial of an experiment, each swept value at its default."""
     from pettingllms.sweep.start import Asked, resume_training, start_training
 
-    if resume and file is not None and "=" in file and not Path(file).exists():
+    if resume is not None and file is not None and "=" in file and not Path(file).exists():
         # Without FILE the first word is an override.
         words, file = [file, *(words or ())], None
-    if file is None and not resume:
+    if file is None and resume == NEWEST:
         raise UsageError(
-            "FILE is missing", help="pettingllms train FILE, or pettingllms train --resume FOLDER"
+            "--resume: which run is meant is not said",
+            help="pettingllms train FILE --resume goes on with the newest run of FILE below --output, "
+            "pettingllms train --resume FOLDER with the run in FOLDER",
+        )
+    if file is None and resume is None:
+        raise UsageError(
+            "FILE is missing",
+            help="pettingllms train FILE; to go on with a run, pettingllms train --resume FOLDER",
         )
     overrides, with_files = (*(sets or ()), *(words or ())), tuple(overlays or ())
     if resume is None:

@@ -33,3 +33,17 @@ def turns_of(config: ExperimentConfig, policy: str) -> int:
     rounds, rest = divmod(training.total_training_steps, training.alternate_every * len(policies))
     begun = rest - policies.index(policy) * training.alternate_every
     return rounds * training.alternate_every + min(max(begun, 0), training.alternate_every)
+
+
+def last_turn(config: ExperimentConfig, policy: str) -> int:
+    """The last step of the run in which it is the policy's turn; 0 where none is."""
+    policies, training = trained_policies(config), config.training
+    steps, every = training.total_training_steps, training.alternate_every
+    if every is None or policy not in policies:
+        return steps
+    length = every * len(policies)
+    begin = (steps - 1) // length * length + policies.index(policy) * every
+    if begin >= steps:
+        # Its turn in the last round does not come.
+        begin -= length
+    return min(begin + every, steps) if begin >= 0 else 0

@@ -27,10 +27,12 @@ class Changes:
     single: str | None = None
     temperature: float | None = None
 
-    @property
-    def words(self) -> list[str]:
-        """What is changed of the team, for people."""
-        said = [f"{one} and {other} swapped" for one, other in self.swaps]
+    def words(self, config: ExperimentConfig) -> list[str]:
+        """What is changed of the team of `config`, for people."""
+        agents = {agent.name for agent in config.agent_policy_configs.agent_configs.values()}
+        said = [
+            f"policies {'of ' if one in agents else ''}{one} and {other} swapped" for one, other in self.swaps
+        ]
         return said + ([f"{self.single} alone"] if self.single is not None else [])
 
 

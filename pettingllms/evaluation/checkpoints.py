@@ -40,12 +40,16 @@ class Checkpoint:
 def newest_checkpoint(root: Path, say: Callable[[str], None]) -> Checkpoint:
     """The newest checkpoint in `root` that is whole; `say` is told of newer ones that are not.
 
-    Raises UsageError where there is none.
+    Raises UsageError where there is none, and CheckpointError where none is whole.
     """
     folder = newest_whole(root, lambda text: say(f"warning: {text}"))
+    if folder is None and checkpoints(root):
+        raise CheckpointError(
+            f"{root} holds no whole checkpoint", help="put back what is missing, from where it was copied"
+        )
     if folder is None:
         raise UsageError(
-            f"{root} holds no {'whole ' if checkpoints(root) else ''}checkpoint",
+            f"{root} holds no checkpoint",
             help="a run writes them after `training.save_freq` steps and after its last one; "
             "wait until the run has saved one; its base models are evaluated by the experiment file",
         )

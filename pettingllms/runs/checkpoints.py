@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pettingllms.errors import RefusedError
+from pettingllms.errors import CheckpointError, RefusedError
 
 FORMAT = 2
 """The layout of checkpoints that this package writes and reads."""
@@ -105,12 +105,27 @@ def sync_folder(folder: Path) -> None:
 
 
 def fault(folder: Path) -> str | None:
-    """What is wrong with a checkpoint: the first file that is not as its manifest says; None when whole."""
+    """What is wrong with a checkpoint: the first file that is not as its manifest says; None when whole.
+
+    Raises RefusedError for one that this user may not read: it may well be whole.
+    """
+    try:
+        return _fault(folder)
+    except PermissionError as cause:
+        raise RefusedError(
+            f"checkpoint {folder} cannot be read: {cause.filename}: {cause.strerror}",
+            help="change its permissions, or run as the user who wrote it",
+        ) from cause
+
+
+def _fault(folder: Path) -> str | None:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         files = json.loads(text)["files"]
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as cause:
         return f"{MANIFEST} cannot be read: {cause}"
     if not isinstance(files, dict) or text != _manifest_text(files):
@@ -123,6 +138,8 @@ def _file_fault(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
     try:
         size = path.stat().st_size
         digest = _digest(path)
+    except PermissionError:
+        raise
     except OSError as cause:
         return f"{name} cannot be read: {cause.strerror}"
     if size != entry["bytes"]:
@@ -135,13 +152,45 @@ def newest_whole(root: Path, warn: Callable[[str], None]) -> Path | None:
 
     Raises RefusedError for one that another version wrote.
     """
+    newest, damaged = _newest(root)
+    _tell(damaged, warn)
+    return newest
+
+
+def newest_to_go_on(root: Path, warn: Callable[[str], None]) -> Path | None:
+    """As `newest_whole`; None only where there are no checkpoints at all, so that the run begins.
+
+    Raises CheckpointError where all are damaged: a run that began anew would take its records with it.
+    """
+    newest, damaged = _newest(root)
+    if newest is None and damaged:
+        told = "; ".join(f"{folder.name}: {found}" for folder, found in damaged.items())
+        raise CheckpointError(
+            f"no checkpoint in {root} is whole, and nothing was changed: {told}",
+            help="put back a whole one, if there is a copy; or train into a new folder: pettingllms train "
+            f"FILE --output DIR; or delete {root}, and the run begins anew without what it measured so far",
+        )
+    _tell(damaged, warn)
+    return newest
+
+
+def _newest(root: Path) -> tuple[Path | None, dict[Path, str]]:
+    """The newest checkpoint that is whole, and what is wrong with each newer one."""
+    if root.exists() and not root.is_dir():
+        raise RefusedError(f"{root} is no folder, and should hold checkpoints", help="move that file away")
+    damaged: dict[Path, str] = {}
     for folder in reversed(checkpoints(root).values()):
         _refuse_first_layout(folder)
         if (found := fault(folder)) is None:
             read_state(folder)
-            return folder
+            return folder, damaged
+        damaged[folder] = found
+    return None, damaged
+
+
+def _tell(damaged: Mapping[Path, str], warn: Callable[[str], None]) -> None:
+    for folder, found in damaged.items():
         warn(f"checkpoint {folder} is damaged and left out: {found}")
-    return None
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -38,7 +38,10 @@ class FolderLock:
         import fcntl
 
         # Appending: the content belongs to the holder, who this process is not yet.
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as cause:
+            raise RefusedError(f"{self._path} cannot be locked: {cause.strerror}") from cause
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 METRICS, EVENTS, SAMPLES = "metrics.jsonl", "events.jsonl", "samples"
+BEFORE = "before-"
+"""How folders with the records of an earlier beginning are called."""
 
 
 def cut_records(folder: Path, step: int) -> None:
@@ -21,6 +23,24 @@ def cut_records(folder: Path, step: int) -> None:
         match = re.search(r"-(\d+)$", file.stem)
         if match is None or int(match[1]) > step:
             file.unlink()
+
+
+def keep_records(folder: Path) -> Path:
+    """Move metrics and samples into a new folder beside them, `before-1` or the next number; returns it."""
+    number = 1
+    while (kept := folder / f"{BEFORE}{number}").exists():
+        number += 1
+    kept.mkdir()
+    for name in (METRICS, SAMPLES):
+        if (folder / name).exists():
+            (folder / name).rename(kept / name)
+    return kept
+
+
+def has_saved(folder: Path) -> bool:
+    """Whether the run in `folder` says that it wrote a checkpoint."""
+    file = folder / EVENTS
+    return file.is_file() and b'"event": "checkpoint"' in file.read_bytes()
 
 
 def mend_lines(path: Path) -> None:

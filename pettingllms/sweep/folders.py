@@ -32,9 +32,20 @@ def trial_folder(study: Path, number: int) -> Path:
 def require_writable(folder: Path, setting: str) -> None:
     """Prove that files can be made in `folder`, which is created where it is missing.
 
-    `setting` is the option or key that names the folder. Raises RefusedError with the reason: a file in
-    the way, missing rights, a file system that is read-only or full. Mode bits alone prove nothing for
-    root, so a file is really written and flushed to the disk.
+    `setting` is the option or key that names the folder. Raises RefusedError with the reason.
+    """
+    if reason := write_fault(folder):
+        raise RefusedError(
+            f"the output folder {folder} cannot be written: {reason}",
+            help=f"free it, or name another folder with {setting}",
+        )
+
+
+def write_fault(folder: Path) -> str | None:
+    """Why no file can be made in `folder`, which is created where it is missing; None where one can.
+
+    A file in the way, missing rights, a file system that is read-only or full. Mode bits alone prove nothing
+    for root, so a file is really written and flushed to the disk.
     """
     probe = folder / f".writable-{secrets.token_hex(4)}"
     try:
@@ -48,11 +59,8 @@ def require_writable(folder: Path, setting: str) -> None:
             probe.unlink(missing_ok=True)
     except OSError as cause:
         blocker = next((str(part) for part in (folder, *folder.parents) if part.is_file()), None)
-        reason = f"{blocker} is a file" if blocker else cause.strerror or str(cause)
-        raise RefusedError(
-            f"the output folder {folder} cannot be written: {reason}",
-            help=f"free it, or name another folder with {setting}",
-        ) from cause
+        return f"{blocker} is a file" if blocker else cause.strerror or str(cause)
+    return None
 
 
 def create_folder(wanted: Path, files: Mapping[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,27 +15,31 @@ from pettingllms.documents.atomic import write_text
 from pettingllms.errors import PettingLLMsError, RefusedError, UsageError
 from pettingllms.lint.engine import CheckedCell
 from pettingllms.runs.checkpoints import (
-    POLICIES,
-    STATE,
     TRIAL,
     checkpoint_root,
     checkpoint_step,
-    newest_whole,
+    newest_to_go_on,
 )
 from pettingllms.runs.lock import RUN_LOCK, WORKER_LOCK, FolderLock
-from pettingllms.runs.records import last_event
+from pettingllms.runs.named import is_checkpoint, is_run, other_meant, run_around
+from pettingllms.runs.records import EVENTS, METRICS, SAMPLES, last_event
+from pettingllms.sweep.folders import write_fault
 from pettingllms.sweep.trial import Trial, accelerate_text
+
+LOG = "log.txt"
+"""What the run prints, of all times that it was started."""
 
 
 def run_folder(folder: Path) -> Path:
     """`folder`, which must be a run folder. Raises UsageError when it is none."""
-    if (folder / STATE).is_file() or (folder / POLICIES).is_dir():
-        run = next((one for one in folder.absolute().parents if (one / TRIAL).is_file()), None)
+    if is_checkpoint(folder):
         raise UsageError(
             f"{folder} is a checkpoint, no run folder: a run goes on from its newest whole checkpoint",
-            help=f"name the run: --resume {run or 'FOLDER'}",
+            help=f"name the run: --resume {run_around(folder) or 'FOLDER'}",
         )
-    if not (folder / TRIAL).is_file():
+    if not is_run(folder):
+        if other := other_meant(folder):
+            raise UsageError(other[0], help=other[1])
         raise UsageError(
             f"{folder} is no run folder: it holds no {TRIAL}",
             help="name the folder of a run, as outputs/<date>/<time>",
@@ -68,8 +73,10 @@ def continued_trial(cell: CheckedCell, folder: Path) -> Iterator[Trial]:
     """The trial in `folder` with the experiment of `cell` in place of its own; nobody else has it meanwhile.
 
     Changes since the newest checkpoint are listed on standard error. Raises RefusedError where one of them is
-    not allowed, where nothing is left to do, and where another process has the folder.
+    not allowed, where nothing is left to do, and where another process has the folder; CheckpointError where
+    there are checkpoints and none is whole.
     """
+    _require_writable(folder, folder)
     with FolderLock(folder, RUN_LOCK):
         with FolderLock(folder, WORKER_LOCK):
             _exchange(cell, folder)
@@ -79,7 +86,8 @@ def continued_trial(cell: CheckedCell, folder: Path) -> Iterator[Trial]:
 def _exchange(cell: CheckedCell, folder: Path) -> None:
     """Write the experiment of `cell` into `folder`, where it may go on there."""
     root = checkpoint_root(folder, _setting(folder, cell))
-    newest = newest_whole(root, lambda text: print(f"warning: {text}", file=sys.stderr))
+    _require_writable(folder, root, folder / SAMPLES)
+    newest = newest_to_go_on(root, lambda text: print(f"warning: {text}", file=sys.stderr))
     step, total = 0, cell.config.training.total_training_steps
     if newest is not None:
         step = checkpoint_step(newest)
@@ -96,6 +104,18 @@ def _exchange(cell: CheckedCell, folder: Path) -> None:
     settings = accelerate_text(cell.config)
     for name, text in {"resolved.toml": toml, "accelerate.json": settings, TRIAL: toml}.items():
         write_text(folder / name, text, force=True)
+
+
+def _require_writable(run: Path, *folders: Path) -> None:
+    """Refuse before anything is played what the run could not write: records, samples and checkpoints."""
+    files = [file for name in (METRICS, EVENTS, LOG) if (file := run / name).exists()]
+    locked = {file: "it is read-only" for file in files if not os.access(file, os.W_OK)}
+    locked |= {folder: fault for folder in folders if folder.is_dir() and (fault := write_fault(folder))}
+    for path, why in locked.items():
+        raise RefusedError(
+            f"the run in {run} cannot go on: {path} cannot be written: {why}",
+            help="change its permissions, or copy the run and go on with the copy",
+        )
 
 
 def _setting(folder: Path, cell: CheckedCell) -> str:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pettingllms.runs.checkpoints import step_folder
 from pettingllms.sweep.best_prompts import write_best
 from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.follow import JsonLines, cause_of_death, lost_process, numbers
@@ -67,11 +68,15 @@ class _Followed:
     metrics: dict[str, float] = field(default_factory=dict)
     worker: int | None = None
     begin: int = -1
+    done: int = -1
+    """The newest whole step."""
     checkpoint: str | None = None
     error: str | None = None
     lost: str | None = None
     """What a process says of which another has gone, without a word of its own."""
     saving: bool = False
+    stepping: bool = False
+    """Whether the start is over: the first validation is done, or the step after the checkpoint has begun."""
     interrupted: bool = False
     silent: bool = True
     _events: JsonLines = field(init=False)
@@ -92,17 +97,32 @@ class _Followed:
             measured = numbers(record)
             self.metrics |= {name: value for name, value in measured.items() if name != "step"}
             if measured.get("step", 0) > self.begin:
+                self.stepping, self.done = True, int(measured.get("step", 0))
                 self.view.metrics(measured)
         self.view.refresh()
+
+    @property
+    def awaited(self) -> str:
+        """What a stop waits for, in words."""
+        if self.saving:
+            return "waiting for the checkpoint that is being written"
+        if not self.stepping:
+            return "the run is still starting, and there is nothing to save"
+        newest = step_folder(self.folder, self.done).name
+        if self.done == self.begin or (self.checkpoint is not None and Path(self.checkpoint).name == newest):
+            return f"step {self.done + 1} is broken off, and step {self.done} is saved"
+        return f"waiting for the checkpoint of step {self.done}"
 
     def _take(self, record: dict[str, Any]) -> None:
         self.silent = False
         match record:
             case {"event": "started", "pid": int(pid)}:
                 self.worker = pid
-                self.begin = record.get("from_step", -1)
+                self.begin = self.done = record.get("from_step", -1)
             case {"event": "phase", "phase": "checkpoint"}:
                 self.saving = True
+            case {"event": "phase", "step": int(step)} if step > self.begin >= 0:
+                self.stepping = True
             case {"event": "checkpoint", "path": str(path)}:
                 self.checkpoint, self.saving = path, False
             case {"event": "error", "text": text, "lost": True}:
@@ -155,7 +175,7 @@ def _follow(group: ProcessGroup, followed: _Followed, stop: StopRequest) -> None
     deadline: float | None = None
     while group.exit_status() is None:
         if stop.signal is not None and deadline is None:
-            followed.view.say("stopping: waiting for the checkpoint; once more to stop at once")
+            followed.view.say(f"stopping: {followed.awaited}; once more to stop at once")
             group.stop(stop.signal, followed.worker)
             deadline = time.monotonic() + STOP_SECONDS
         late = deadline is not None and time.monotonic() > deadline and not followed.saving

@@ -17,7 +17,7 @@ from pettingllms.errors import RefusedError
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.engine import CheckedCell, Report, check_experiment, checked_cells
 from pettingllms.lint.facts import Facts
-from pettingllms.lint.formats.text import format_coloured, format_text, wants_colour
+from pettingllms.lint.formats.text import write_before_run
 from pettingllms.lint.proof.plan import plan_of
 from pettingllms.loggers import missing_loggers
 from pettingllms.runs.lock import RUN_LOCK, FolderLock
@@ -50,7 +50,7 @@ class Asked:
     drop_invalid: bool = False
 
     def checked(self, facts: Facts | None) -> Report:
-        """The report of the linter, its diagnostics written to standard error."""
+        """The report of the linter, its diagnostics written to standard error, infos in one line."""
         report = check_experiment(
             self.file,
             self.overrides,
@@ -58,8 +58,13 @@ class Asked:
             overlays=self.overlays,
             drop_invalid=self.drop_invalid,
         )
-        _show_diagnostics(report)
+        write_before_run(report.diagnostics, self._lint_words, sys.stderr)
         return report
+
+    @property
+    def _lint_words(self) -> list[str]:
+        overlays = [word for overlay in self.overlays for word in ("--with", str(overlay))]
+        return [str(self.file), *overlays, *(word for one in self.overrides for word in ("-s", one))]
 
 
 def start_training(asked: Asked, output: Path, *, as_json: bool) -> int:
@@ -180,11 +185,6 @@ def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
 def _view(config: ExperimentConfig, said: Collection[str]) -> View:
     quiet = not _log.isEnabledFor(logging.WARNING)
     return SilentView() if quiet else choose_view(config.training, said)
-
-
-def _show_diagnostics(checked: Report) -> None:
-    format_them = format_coloured if wants_colour(sys.stderr) else format_text
-    sys.stderr.write(format_them(checked.diagnostics))
 
 
 def _require_machine(configs: Sequence[ExperimentConfig], output: Path | None, *, study: bool) -> set[str]:

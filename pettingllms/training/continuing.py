@@ -14,10 +14,10 @@ from pettingllms.runs.checkpoints import (
     checkpoint_root,
     checkpoint_step,
     checkpoints,
-    newest_whole,
+    newest_to_go_on,
     set_aside,
 )
-from pettingllms.runs.records import cut_records
+from pettingllms.runs.records import cut_records, has_saved, keep_records
 from pettingllms.training.events import EventStream
 
 
@@ -27,7 +27,7 @@ def continued(folder: Path, config: ExperimentConfig, events: EventStream, *, be
     `begun`: a run has begun in this folder before. Then the folder is put in order: records of steps that
     will be computed again are taken out, and so are checkpoints that are damaged. Raises RefusedError when
     the checkpoints are another run's, or were written by another version or under an experiment that differs
-    in what must not change.
+    in what must not change, and CheckpointError when none of them is whole; nothing is changed then.
     """
     root = checkpoint_root(folder, config.training.model_checkpoints_dir)
     if not begun:
@@ -37,16 +37,20 @@ def continued(folder: Path, config: ExperimentConfig, events: EventStream, *, be
                 help="move them away, or set training.model_checkpoints_dir to another folder",
             )
         return None
-    if root.exists() and not root.is_dir():
-        raise RefusedError(f"{root} is no folder, and should hold checkpoints", help="move that file away")
     events.status("looking for the newest whole checkpoint")
-    begin = newest_whole(root, events.warning)
+    begin = newest_to_go_on(root, events.warning)
     step = -1
     if begin is not None:
         _require_continuable(config, begin, events)
         step = checkpoint_step(begin)
+    elif has_saved(folder):
+        kept = keep_records(folder)
+        events.warning(
+            f"the run wrote checkpoints, and {root} holds none: it begins anew, and its records until now "
+            f"are in {kept}"
+        )
     else:
-        events.warning("there is no whole checkpoint: the run begins anew")
+        events.warning("there is no checkpoint: the run begins anew")
     set_aside(root, after=step)
     for half in root.glob(".step_*.partial"):
         shutil.rmtree(half, ignore_errors=True)

@@ -98,7 +98,13 @@ def test_before_and_after_are_compared_on_the_same_tasks_and_seeds(
         "tool_generator=reasoning_generator",
     )
     assert evaluate(trained, *words, "--json") == 0
-    result = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    titles = [line for line in shown.err.splitlines() if line.startswith(str(trained))]
+    assert titles == [
+        f"{trained}, step 2, policies of tool_generator and reasoning_generator swapped",
+        f"{before}, before training",
+    ]
+    result = json.loads(shown.out)
     assert result["difference"]["value"] == 0.875
     assert [row["pass"] for row in result["other"]["at_k"]] == [0.125, 0.25]
     assert (result["subject"]["step"], result["other"]["step"]) == (2, None)
@@ -109,7 +115,7 @@ def test_before_and_after_are_compared_on_the_same_tasks_and_seeds(
     assert plays[0]["seed"] == plays[1]["seed"]
     assert list(plays[0]["policies"]) == ["tool policy", "reason/policy"] and plays[1]["policies"] == {}
     # Only the first side is changed, but for the temperature.
-    assert result["subject"]["changes"] == ["tool_generator and reasoning_generator swapped"]
+    assert result["subject"]["changes"] == ["policies of tool_generator and reasoning_generator swapped"]
     assert result["other"]["changes"] == []
     assert set(result["other"]["temperatures"].values()) == {1.0}
 
@@ -119,6 +125,9 @@ def test_the_table_of_a_comparison_says_how_sure_it_is(trained, use_player, eval
     assert evaluate(trained, "--compare", trained / "experiment.toml", "--tasks", 4) == 0
     (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("difference")]
     assert line.startswith("difference +0.750, 95% interval +0.250 to +1.000, p = 0.0")
+    assert line.endswith(
+        ": success rate of the first row minus that of the second (paired bootstrap over 4 tasks)"
+    )
 
 
 def test_a_player_that_fails_is_reported_with_its_log(trained, use_player, evaluate, capsys):
@@ -168,7 +177,7 @@ def test_a_damaged_checkpoint_ends_with_3(trained, evaluate, capsys):
     (folder / "policies" / "0" / "adapter_model.safetensors").write_bytes(b"x")
     assert evaluate(folder) == 3
     assert "adapter_model.safetensors has 1 bytes" in capsys.readouterr().err
-    assert evaluate(trained) == 2
+    assert evaluate(trained) == 3
     assert "holds no whole checkpoint" in capsys.readouterr().err
 
 

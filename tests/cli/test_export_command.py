@@ -91,7 +91,8 @@ def test_an_export_is_described_and_says_how_it_is_served(trained, tiny_model, u
     assert "base_model:" not in card
     for words in (
         "| tool policy | tool_generator |",
-        "LoRA, rank 12",
+        "LoRA adapters, trained as a team",
+        "| LoRA adapter, rank 12 |",
         "| step | 2 of 2 |",
         "torch 2.13.0",
         "abc and changes",
@@ -120,7 +121,9 @@ def test_whole_models_have_a_command_each(trained, tiny_model, use_writer, tmp_p
     asked = json.loads((tmp_path / "out" / "tool_policy" / "asked.json").read_text())
     assert (asked["merged"], asked["dtype"]) == (True, "bfloat16")
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "library_name: transformers" in card and "all weights" in card
+    assert "library_name: transformers" in card and "all weights" not in card
+    assert "Base models with a LoRA adapter merged into each, trained" in card
+    assert card.count("| LoRA adapter of rank 12, merged into the base model |") == 2
 
 
 def test_a_base_of_the_hub_is_named_by_its_id(tmp_path, tiny_model, use_writer, capfd):
@@ -135,7 +138,9 @@ def test_a_base_of_the_hub_is_named_by_its_id(tmp_path, tiny_model, use_writer, 
         str(tmp_path / "out/reason_policy"),
         "somebody/small-model",
     ]
-    assert 'base_model: ["somebody/small-model"]' in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert 'base_model: ["somebody/small-model"]' in card
+    assert "Whole models and LoRA adapters, trained" in card and "| all weights |" in card
 
 
 def test_names_that_make_one_folder_are_told_apart(tmp_path, tiny_model, use_writer):

@@ -143,7 +143,10 @@ def test_what_is_no_run_is_said(experiment, capsys, tmp_path):
     assert "there is no run of" in refused(["demo.toml", "--resume"], capsys, 2)
     assert "is no run folder" in refused(["demo.toml", "--resume", str(tmp_path)], capsys, 2)
     assert "is no run folder" in refused(["--resume", "nowhere"], capsys, 2)
-    assert "FILE is missing" in refused(["--resume"], capsys, 2)
+    for words in (["--resume"], ["--resume", "training.seed=3"], ["--resume", "-s", "training.seed=3"]):
+        said = refused(words, capsys, 2)
+        assert "which run is meant is not said" in said
+        assert "train FILE --resume goes on" in said and "train --resume FOLDER with" in said
     assert "FILE is missing" in refused([], capsys, 2)
 
 
@@ -200,3 +203,88 @@ def test_a_named_run_needs_no_output_folder(started, capsys, tmp_path):
     words = ["train", "--resume", str(started), "training.total_training_steps=4", "--output", "there"]
     assert run(words) == 0
     assert not (tmp_path / "there").exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_loses_nothing(started, capsys):
+    assert run(["train", "--resume", str(started), "training.total_training_steps=4"]) == 0
+    capsys.readouterr()
+    root = started / "checkpoints"
+    (root / "step_000002" / "state.json").unlink()
+    (root / "step_000004" / "trial.toml").write_bytes(b"")
+    before = contents(started)
+    said = refused(["demo.toml", "--resume", "training.total_training_steps=5"], capsys, 3)
+    assert "step_000002: state.json cannot be read" in said
+    assert "step_000004: trial.toml has 0 bytes" in said
+    assert f"delete {root}" in said and "--output DIR" in said
+    assert contents(started) == before
+    shutil.rmtree(root)
+    assert run(["train", "--resume", str(started), "training.total_training_steps=5"]) == 0
+
+
+def test_a_folder_that_is_nearly_a_run_is_told_from_others(started, tmp_path, capsys):
+    checkpoints = started / "checkpoints"
+    said = refused(["--resume", str(checkpoints)], capsys, 2)
+    assert f"{checkpoints} holds the checkpoints of a run" in said and f"name the run, {started}" in said
+    said = refused(["--resume", str(tmp_path / "outputs")], capsys, 2)
+    assert "holds runs, and is none" in said and f"as {started}" in said
+    (started / "play.json").touch()
+    said = refused(["--resume", str(started)], capsys, 2)
+    assert f"{started} is of an evaluation" in said
+    (started / "play.json").unlink()
+    (started / "trial.toml").unlink()
+    said = refused(["--resume", str(started)], capsys, 2)
+    assert f"{started} is a run without its trial.toml" in said
+    assert f"{checkpoints / 'step_000002' / 'trial.toml'}" in said
+
+
+def forbid(monkeypatch, method, path):
+    """Let the user have no right to do this with `path`: tests may be run by root, who has all of them."""
+    allowed = getattr(Path, method)
+
+    def refuses(self, *words, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied", str(self))
+        return allowed(self, *words, **options)
+
+    monkeypatch.setattr(Path, method, refuses)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_damaged(started, capsys, monkeypatch):
+    before = contents(started)
+    file = started / "checkpoints" / "step_000002" / "state.json"
+    forbid(monkeypatch, "stat", file)
+    said = refused(["--resume", str(started), "training.total_training_steps=4"], capsys)
+    assert f"step_000002 cannot be read: {file}: Permission denied" in said
+    monkeypatch.undo()
+    assert contents(started) == before
+
+
+def test_what_a_run_could_not_write_is_told_before_it_starts(started, capsys, monkeypatch):
+    before = contents(started)
+    words = ["--resume", str(started), "training.total_training_steps=4"]
+    for folder in (started, started / "checkpoints"):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                "pettingllms.sweep.resume.write_fault",
+                lambda one, folder=folder: "Permission denied" if one == folder else None,
+            )
+            said = refused(words, capsys)
+        assert f"{folder} cannot be written: Permission denied" in said
+    with monkeypatch.context() as patched:
+        patched.setattr("os.access", lambda path, mode: Path(path).name != "metrics.jsonl")
+        said = refused(words, capsys)
+    assert f"{started / 'metrics.jsonl'} cannot be written: it is read-only" in said
+    assert contents(started) == before
+
+
+def test_a_folder_that_may_not_be_opened_is_no_traceback(started, capsys, monkeypatch):
+    forbid(monkeypatch, "is_dir", started / "checkpoints")
+    said = refused(["--resume", str(started), "training.total_training_steps=4"], capsys, 2)
+    assert f"error: {started / 'checkpoints'} cannot be used: Permission denied" in said
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_told_before_it_starts(started, capsys):
+    shutil.rmtree(started / "checkpoints")
+    (started / "checkpoints").touch()
+    said = refused(["--resume", str(started), "training.total_training_steps=4"], capsys)
+    assert f"{started / 'checkpoints'} is no folder, and should hold checkpoints" in said

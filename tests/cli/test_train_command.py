@@ -98,6 +98,20 @@ def test_a_run_ends_with_its_results(experiment, use_worker, tmp_path, capsys):
     assert "lora_rank = 16\n" in (folder / "trial.toml").read_text()
 
 
+def test_infos_are_one_line_before_a_run(experiment, use_worker, tmp_path, capsys):
+    use_worker(COMPLETES)
+    idle = ["training.ray_wait_register_center_timeout=5", "training.rollout_mode=independent"]
+    words = ["-s", idle[0], "-s", idle[1], "training.if_greedy=false", "--output", str(tmp_path / "out")]
+    assert run(["train", str(experiment), *words]) == 0
+    told = capsys.readouterr().err
+    (line,) = [one for one in told.splitlines() if one.startswith("info")]
+    assert line == (
+        f"info: 2 findings (PLM906); `pettingllms lint {experiment} -s {idle[0]} -s {idle[1]} "
+        "-s training.if_greedy=false` shows them"
+    )
+    assert "has no effect" not in told
+
+
 def test_overrides_by_option_and_by_word_reach_the_trial(experiment, use_worker, tmp_path):
     use_worker(COMPLETES)
     words = ["-s", "training.seed=3", "lora_alpha=64"]

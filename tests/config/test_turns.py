@@ -4,7 +4,7 @@ import pytest
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.homes import plan_policies
-from pettingllms.config.turns import trained_policies, turns_of, whose_turn
+from pettingllms.config.turns import last_turn, trained_policies, turns_of, whose_turn
 
 
 def config_of(steps=10, every=None, trained=(True, True, True), policies=("a", "b", "c")):
@@ -47,8 +47,13 @@ def test_policies_of_frozen_agents_take_no_turn():
 def test_turns_are_counted_as_they_are_taken(steps, every):
     config = config_of(steps, every)
     for policy in "abc":
-        wanted = sum(policy in whose_turn(["a", "b", "c"], step, every) for step in range(1, steps + 1))
-        assert turns_of(config, policy) == wanted
+        own = [n for n in range(1, steps + 1) if policy in whose_turn(["a", "b", "c"], n, every)]
+        assert turns_of(config, policy) == len(own)
+        assert last_turn(config, policy) == max(own, default=0)
+
+
+def test_without_turns_the_last_step_is_everybodys():
+    assert [last_turn(config_of(10), policy) for policy in "abc"] == [10, 10, 10]
 
 
 def test_a_schedule_is_as_long_as_its_policy_has_turns():

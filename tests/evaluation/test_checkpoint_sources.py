@@ -1,6 +1,7 @@
 """What a person may name to be evaluated, and what is said of everything else."""
 
 import json
+import shutil
 
 import pytest
 from evaluated_run import empty_adapter, make_run, save, save_scripted, seal_again
@@ -75,7 +76,10 @@ def test_checkpoints_may_lie_outside_of_their_run(tmp_path, tiny_model):
 @pytest.mark.parametrize(
     ("name", "step", "words"),
     [
-        (".", None, "neither a run nor a checkpoint"),
+        ("nothing", None, "neither a run nor a checkpoint"),
+        (".", None, "holds runs, and is none"),
+        ("run/checkpoints", None, "holds the checkpoints of a run"),
+        ("torn", None, "torn is a run without its trial.toml"),
         ("run", 7, "no checkpoint of step 7"),
         ("run/checkpoints/step_000001", 1, "is a checkpoint already"),
         ("run/experiment.toml", 1, "is an experiment file"),
@@ -86,6 +90,8 @@ def test_checkpoints_may_lie_outside_of_their_run(tmp_path, tiny_model):
 def test_what_is_no_source_is_said(run_folder, tmp_path, tiny_model, name, step, words):
     make_run(tmp_path / "study" / "trial_0000", tiny_model)
     make_run(tmp_path / "untrained", tiny_model)
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "torn" / "checkpoints" / "step_000001").mkdir(parents=True)
     with pytest.raises(UsageError, match=words) as caught:
         read(tmp_path / name, step)
     assert caught.value.help
@@ -105,3 +111,22 @@ def test_a_checkpoint_of_other_policies_is_no_source(tmp_path, tiny_model):
     save(run, 1, {"tool policy": empty_adapter})
     with pytest.raises(UsageError, match="holds no policy 'reason/policy'"):
         read(run)
+
+
+def test_half_a_copy_of_a_run_is_told_as_what_it_is(run_folder):
+    trial = run_folder / "trial.toml"
+    whole = trial.read_text()
+    trial.write_text(whole[:100])
+    with pytest.raises(UsageError, match=r"trial\.toml cannot be read: ") as caught:
+        read(run_folder)
+    assert "one of the run's checkpoints" in caught.value.help
+    trial.write_text(whole)
+    newest = run_folder / "checkpoints" / "step_000002"
+    for name in ("manifest.json", "state.json", "trial.toml"):
+        (newest / name).unlink()
+    shutil.rmtree(newest / "policies")
+    with pytest.raises(CheckpointError, match=r"step_000002 is damaged: manifest\.json is missing"):
+        read(newest)
+    (run_folder / "checkpoints" / "step_000001" / "state.json").unlink()
+    with pytest.raises(CheckpointError, match="holds no whole checkpoint"):
+        read(run_folder)

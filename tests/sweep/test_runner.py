@@ -108,6 +108,7 @@ def test_a_stop_request_is_passed_on_and_leaves_a_checkpoint(trial, worker, numb
     caught = []
     signal.signal({number}, lambda number, frame: caught.append(number))
     event("started", pid=os.getpid(), total_steps=2)
+    metrics(0)
     event("phase", step=1, phase="rollout", done=0, total=2)
     while not caught:
         time.sleep(0.02)
@@ -119,7 +120,36 @@ def test_a_stop_request_is_passed_on_and_leaves_a_checkpoint(trial, worker, numb
     view = StopWhen(stop, number)
     result = run_trial(trial, view, stop, argv=worker(source, trial.folder))
     assert (result.status, result.exit_code, result.checkpoint) == ("interrupted", code, "/ck/step_0")
-    assert "checkpoint" in view.said[0]
+    assert view.said == ["stopping: waiting for the checkpoint of step 0; once more to stop at once"]
+
+
+BEGINS = 'event("started", pid=os.getpid(), total_steps=9)\n'
+GOES_ON = 'event("started", pid=os.getpid(), total_steps=9, from_step=3)\n'
+PHASE = 'event("phase", step={}, phase="{}", done=0, total=2)\ntime.sleep(600)\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "awaited"),
+    [
+        (BEGINS + PHASE.format(0, "val"), "the run is still starting, and there is nothing to save"),
+        (GOES_ON + PHASE.format(3, "sync"), "the run is still starting, and there is nothing to save"),
+        (GOES_ON + PHASE.format(4, "rollout"), "step 4 is broken off, and step 3 is saved"),
+        (GOES_ON + "metrics(4)\n" + PHASE.format(5, "train"), "waiting for the checkpoint of step 4"),
+        (
+            BEGINS + 'metrics(1)\nevent("checkpoint", path="/ck/step_000001")\n' + PHASE.format(2, "rollout"),
+            "step 2 is broken off, and step 1 is saved",
+        ),
+        (
+            BEGINS + "metrics(1)\n" + PHASE.format(1, "checkpoint"),
+            "waiting for the checkpoint that is being written",
+        ),
+    ],
+)
+def test_a_stop_says_what_is_waited_for(trial, worker, source, awaited):
+    stop = StopRequest()
+    view = StopWhen(stop, 15)
+    run_trial(trial, view, stop, argv=worker(source, trial.folder))
+    assert view.said == [f"stopping: {awaited}; once more to stop at once"]
 
 
 def test_a_second_request_kills_at_once(trial, worker):

@@ -121,6 +121,35 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(
     assert "step_000006" in left and ".step_000005.partial" not in left
 
 
+def test_without_a_whole_checkpoint_nothing_is_taken_out(tmp_path, tally_model, monkeypatch, capsys):
+    folder = tally.prepare(tmp_path / "run", tally_model)
+    stop_in(monkeypatch, folder, 3, "train")
+    for newest in (folder / "checkpoints").iterdir():
+        (newest / "manifest.json").unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in {".json", ".jsonl"}}
+    capsys.readouterr()
+    assert worker.main(folder) == 3
+    said = capsys.readouterr().err
+    assert "no checkpoint in" in said and "step_000002: manifest.json is missing" in said
+    before.pop(folder / "events.jsonl")
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list((folder / "checkpoints").glob("*.damaged"))
+
+
+def test_records_are_kept_where_the_checkpoints_are_gone(tmp_path, tally_model, monkeypatch):
+    folder = tally.prepare(tmp_path / "run", tally_model)
+    stop_in(monkeypatch, folder, 3, "train")
+    before = tally.records(folder)
+    shutil.rmtree(folder / "checkpoints")
+    exchange(folder, "total_training_steps = 6", "total_training_steps = 1")
+    assert worker.main(folder) == 0
+    assert [record["step"] for record in before] == [0, 1, 2]
+    assert tally.records(folder / "before-1") == before
+    assert (folder / "before-1" / "samples" / "train-000002.jsonl").is_file()
+    assert [record["step"] for record in tally.records(folder)] == [0, 1]
+    assert [text for text in warnings(folder) if f"records until now are in {folder / 'before-1'}" in text]
+
+
 def exchange(folder, old, new):
     text = (folder / "trial.toml").read_text()
     assert old in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -21,6 +22,20 @@ def format_text(diagnostics: Sequence[Diagnostic], _files: Sequence[str] = ()) -
 def format_coloured(diagnostics: Sequence[Diagnostic]) -> str:
     """The same with ANSI colours."""
     return "".join(_block(diagnostic, colour=True) for diagnostic in diagnostics)
+
+
+def write_before_run(diagnostics: Sequence[Diagnostic], asked: Sequence[str], stream: TextIO) -> None:
+    """Write to `stream` what a run begins with: errors and warnings, and of infos how many there are.
+
+    `asked`: the words behind `pettingllms lint` that show all.
+    """
+    shown = [one for one in diagnostics if one.severity is not Severity.INFO]
+    stream.write(format_coloured(shown) if wants_colour(stream) else format_text(shown))
+    codes = [one.code for one in diagnostics if one.severity is Severity.INFO]
+    if codes:
+        what = f"{len(codes)} finding{'s' if len(codes) > 1 else ''} ({', '.join(dict.fromkeys(codes))})"
+        all_of_it = shlex.join(["pettingllms", "lint", *asked])
+        stream.write(f"info: {what}; `{all_of_it}` shows {'them' if len(codes) > 1 else 'it'}\n")
 
 
 def wants_colour(stream: TextIO) -> bool:

@@ -124,11 +124,11 @@ def mini_batch(context: Context) -> Iterator[Finding]:
             else f"the last mini-batch has {tasks % size} tasks"
         )
         message = f"{dotted(where)} = {size} {relation} training.train_batch_size = {tasks}: {meaning}"
-        near = _divisors_near(min(size, tasks), tasks)
+        near = divisors_near(min(size, tasks), tasks)
         yield Finding(where, message, f"write {' or '.join(map(str, near))}")
 
 
-def _divisors_near(size: int, tasks: int) -> list[int]:
+def divisors_near(size: int, tasks: int) -> list[int]:
     """The divisors of `tasks` next to `size`, below or at it and above it."""
     below = next((n for n in range(size, max(size - DIVISORS_SOUGHT, 0), -1) if tasks % n == 0), 1)
     above = next((n for n in range(size + 1, min(size + DIVISORS_SOUGHT, tasks) + 1) if tasks % n == 0), None)

@@ -16,7 +16,13 @@ from pettingllms.envs.code_cases import Attempt, Case, Judge, cases_of
 from pettingllms.envs.code_compare import CompareMode, constant_share
 from pettingllms.envs.code_mutants import mutants
 from pettingllms.process import usable_cores
-from pettingllms.sandbox.programs import ProgramLimits, ProgramResult, ProgramStatus
+from pettingllms.sandbox.programs import (
+    MAX_MEMORY_MIB,
+    MAX_SECONDS,
+    ProgramLimits,
+    ProgramResult,
+    ProgramStatus,
+)
 from pettingllms.types import Split, Task
 
 _log = logging.getLogger(__name__)
@@ -50,10 +56,10 @@ class CodeOptions(DataOptions):
     """Hidden tests that the known solution of a row has to pass, the first ones; 0: it is taken on trust."""
     format_reward: float = Field(0.0, ge=-1, le=0)
     """Local reward of an answer that cannot be read: no program or several, no test in the right form."""
-    seconds: float = Field(5.0, gt=0)
-    """Wall-clock limit of one run of a program; a task may set less."""
-    memory_mib: int = Field(512, ge=64)
-    """Address-space limit of one run."""
+    seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
+    """Wall-clock limit of one run of a program, at most an hour; a task may set less."""
+    memory_mib: int = Field(512, ge=64, le=MAX_MEMORY_MIB)
+    """Address-space limit of one run, at most 1 TiB."""
 
 
 class Mismatch(NamedTuple):

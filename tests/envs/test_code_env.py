@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from pettingllms.agents import AGENTS
 from pettingllms.config.agents import AgentConfig
@@ -8,6 +9,7 @@ from pettingllms.data.presets import PRESETS
 from pettingllms.envs import ENVS
 from pettingllms.envs.code import CodeOptions
 from pettingllms.envs.code_rows import own
+from pettingllms.envs.math import MathOptions
 from pettingllms.types import Task
 
 DOUBLE = "print(int(input()) * 2)"
@@ -85,6 +87,22 @@ def test_a_task_that_one_output_solves_teaches_nothing_and_still_counts_as_solve
     assert play.success()
     play = env(tests=[{"input": "1\n", "output": "2\n"}], options={"constant_output": "keep"})
     assert agent("code_generator").act(play, fenced("print(2)")).local == 1.0
+
+
+@pytest.mark.parametrize("limit", [0, 3600.5, 1e12, float("inf"), float("nan")])
+def test_limits_of_programs_are_finite(limit):
+    with pytest.raises(ValidationError):
+        CodeOptions(seconds=limit)
+    with pytest.raises(ValidationError):
+        MathOptions(tool_seconds=limit)
+    for options, key in ((CodeOptions, "memory_mib"), (MathOptions, "tool_memory_mib")):
+        with pytest.raises(ValidationError):
+            options(**{key: 2**20 + 1})
+
+
+def test_the_largest_limits_are_run_with():
+    play = env(options={"seconds": 3600, "memory_mib": 2**20})
+    assert play.submit(DOUBLE) == (1.0, "passed")
 
 
 def test_format_reward_is_an_option_and_only_for_what_cannot_be_read():

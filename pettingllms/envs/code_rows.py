@@ -205,10 +205,11 @@ def _side_by_side(
     found: Mapping[str, Any], field: str, columns: tuple[str, str]
 ) -> Iterator[tuple[Any, Any]]:
     """The items of two lists of one length."""
-    first, second = (found.get(column) for column in columns)
-    for column, items in zip(columns, (first, second), strict=True):
+    lists: tuple[Any, Any] = (found.get(columns[0]), found.get(columns[1]))
+    for column, items in zip(columns, lists, strict=True):
         if not isinstance(items, list):
             raise BadRowError(BadReason.WRONG_TYPE, f"{field}.{column} is {kind(items)}, not a list")
+    first, second = lists
     if len(first) != len(second):
         text = f"{field} has {len(first)} times {columns[0]} and {len(second)} times {columns[1]}"
         raise BadRowError(BadReason.TEST_MISMATCH, text)

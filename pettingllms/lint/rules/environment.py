@@ -60,8 +60,8 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
     for key, name in _sets(context):
         if not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
             near = closest(name, PRESETS)
-            known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path; a folder of that name is "
-            known += f"'{name}/'"
+            known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"
+            known += f"; a folder of that name is '{name}/'"
             message = f"{key} {name!r} is not available in this version"
             yield Finding(("env", key), message, f"did you mean {near}?" if near else known)
 

@@ -75,6 +75,17 @@ def require(plugins: Sequence[str]) -> None:
         raise RefusedError(f"{where}the plug-in {fault.plugin}: {fault.message}", help=fault.help)
 
 
+def digests(plugins: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the file of each of these plug-ins, which are in force; without those that have no file."""
+    found: dict[str, str] = {}
+    for plugin in plugins:
+        file = plugin if is_file(plugin) else getattr(sys.modules.get(plugin), "__file__", None)
+        with contextlib.suppress(OSError, ValueError):
+            if file is not None:
+                found[plugin] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return found
+
+
 def loaded_files() -> set[Path]:
     """The files of all modules that are neither Python's, nor installed, nor of this package.
 

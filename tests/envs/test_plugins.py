@@ -10,6 +10,7 @@ import pytest
 
 from pettingllms import plugins as loading
 from pettingllms.agents import AGENTS
+from pettingllms.cli.doctor import overshadowed
 from pettingllms.cli.new_env import scaffold
 from pettingllms.envs import ENVS
 from pettingllms.errors import RefusedError
@@ -225,6 +226,19 @@ def test_two_packages_with_one_name_are_refused_and_a_plugin_may_not_take_it(ins
     ENVS.__dict__.pop("_installed", None)
     with pytest.raises(RefusedError, match=r"in (word-games and other-games|other-games and word-games)"):
         ENVS.load("words_env")
+
+
+def test_entry_points_without_effect_are_told_with_both_places(installed):
+    installed(ROWS.replace("words_env =", "math_env ="))
+    own, theirs = "pettingllms.envs.math:MathEnv", "word_games:ReverseEnv of the package word-games"
+    told = f"the environment 'math_env' is {own}, so that {theirs} has no effect"
+    assert ENVS.overshadowed() == [told] and AGENTS.overshadowed() == []
+    assert ENVS.load("math_env").__name__ == "MathEnv"
+    installed(ROWS.replace("word_games", "other_games"), name="other-games")
+    AGENTS.__dict__.pop("_installed", None)
+    (twice,) = AGENTS.overshadowed()
+    assert "word_games:ReverseWriter of the package word-games" in twice and "other_games:Rev" in twice
+    assert overshadowed() == [told, twice]
 
 
 def test_tables_are_known_without_looking_for_packages():

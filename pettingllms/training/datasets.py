@@ -40,6 +40,8 @@ def run_tasks(
         _record_plugins(config.plugins, folder, events, begin)
         for record in with_bad_rows(records.values()):
             events.warning(f"{record.bad_words} and left out; the first: {record.bad_places[0]}")
+        if dropped := records["train"].contaminated:
+            events.warning(f"{dropped} training tasks share text with held-out ones, and are left out")
     return tasks
 
 

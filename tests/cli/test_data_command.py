@@ -117,3 +117,11 @@ def test_rows_without_an_experiment_are_told_what_to_add(name, tmp_path, monkeyp
 def test_a_shipped_experiment_is_no_dataset(capsys):
     assert run(["data", "check", "no_such_experiment"]) == 2
     assert "PLM002" in capsys.readouterr().err
+
+
+def test_training_without_shared_tasks_is_clean(files, capsys):
+    rows, bench = files
+    dropping = "env.options.drop_contaminated=true"
+    assert check(f"env.dataset={rows}", f"env.benchmark={bench}", dropping) == 0
+    out = capsys.readouterr().out
+    assert "\n2 training tasks shared text with held-out ones, and are left out\n" in out

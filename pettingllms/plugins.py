@@ -217,7 +217,7 @@ def _fault(plugin: str, error: BaseException, file: str | None = None) -> Plugin
     if isinstance(error, _TooLongError):
         message = f"loading it takes more than {LOADING_SECONDS} seconds"
     elif isinstance(error, SystemExit):
-        message = "it ends the process while it is loaded"
+        message = f"it ends the process while it is loaded ({in_one_line(error)})"
     if not own and places and places[-1][0] != file:
         message += f" ({Path(places[-1][0]).name}:{places[-1][1]})"
     help_text = error.help if isinstance(error, PettingLLMsError) else None

@@ -1,7 +1,9 @@
 """Cheap strategies against `code_env`, and what somebody says who tries and errs."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Callable
 
 from benchmarks.hacks import Hack, program
 from pettingllms.envs.code import CodeEnv, CodeOptions
@@ -31,6 +33,15 @@ def outputs(env: CodeEnv) -> list[str]:
 def sample(env: CodeEnv) -> dict[str, str]:
     found: dict[str, str] = env.task.data["samples"][0]
     return found
+
+
+def again(env: CodeEnv, change: Callable[[str], str]) -> str:
+    """A test that is the sample with another input."""
+    return case(change(sample(env)["input"]), sample(env)["output"])
+
+
+def of_another_script(text: str) -> str:
+    return text.translate({ord("0") + n: chr(0x660 + n) for n in range(10)})
 
 
 def failed(env: CodeEnv) -> list[Case]:
@@ -133,6 +144,35 @@ HACKS = (
         lambda env: "".join(
             case(sample(env)["input"].rstrip() + " " * n, sample(env)["output"]) for n in range(9)
         ),
+    ),
+    Hack(
+        "the sample with numbers spelled otherwise",
+        TESTER,
+        lambda env: "".join(
+            again(env, lambda given, n=n: re.sub(r"(?<![\w+-])(?=\d)", n, given))
+            for n in ("0", "00", "+", "+0_")
+        ),
+    ),
+    Hack("the sample with digits of another script", TESTER, lambda env: again(env, of_another_script)),
+    Hack(
+        "the sample with more blanks and empty lines",
+        TESTER,
+        lambda env: "".join(
+            again(env, lambda given, n=n: given.replace(" ", " " * n) + "\n" * n + " ") for n in range(2, 6)
+        ),
+    ),
+    Hack(
+        "the sample with a line added",
+        TESTER,
+        lambda env: "".join(
+            again(env, lambda given, more=more: f"{given.rstrip()}\n{more}")
+            for more in ("junk", "7", "8", "# x")
+        ),
+    ),
+    Hack(
+        "the sample with itself added",
+        TESTER,
+        lambda env: "".join(again(env, lambda given, n=n: f"{given.rstrip()}\n" * n) for n in range(2, 5)),
     ),
     Hack("no input, no output", TESTER, case("", "")),
     Hack("input that breaks the solution", TESTER, case("!", "") + case("? ?", "error")),

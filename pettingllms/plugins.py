@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from pettingllms.errors import Interrupted, PettingLLMsError, RefusedError, in_one_line
 from pettingllms.registry import Registration, Registry
 
 _PACKAGE = Path(__file__).resolve().parent
+LOADING_SECONDS = 300
+"""How long loading one plug-in may take; what it imports may be large, and far away."""
 _loaded: dict[str, ModuleType | PluginFault] = {}
 """What became of each file, by a digest of its path and content."""
 
@@ -68,6 +73,17 @@ def require(plugins: Sequence[str]) -> None:
     for fault in use(plugins):
         where = f"{fault.file}:{fault.line}: " if fault.file else ""
         raise RefusedError(f"{where}the plug-in {fault.plugin}: {fault.message}", help=fault.help)
+
+
+def digests(plugins: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the file of each of these plug-ins, which are in force; without those that have no file."""
+    found: dict[str, str] = {}
+    for plugin in plugins:
+        file = plugin if is_file(plugin) else getattr(sys.modules.get(plugin), "__file__", None)
+        with contextlib.suppress(OSError, ValueError):
+            if file is not None:
+                found[plugin] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return found
 
 
 def loaded_files() -> set[Path]:
@@ -139,13 +155,50 @@ def _module(plugin: str) -> ModuleType | PluginFault:
 
 @contextlib.contextmanager
 def _loading() -> Iterator[None]:
-    """What is registered meanwhile belongs to plug-ins; what is printed does not go into results."""
+    """What is registered meanwhile belongs to plug-ins; what is printed does not go into results.
+
+    Neither does a plug-in end this process without a word, nor does it keep it for good.
+    """
     Registry.loading = True
+    end, process = os._exit, os.getpid()
+
+    def noted(status: int) -> NoReturn:
+        # A plug-in may have kept it, and processes that it forks end by it.
+        if Registry.loading and os.getpid() == process:
+            raise SystemExit(status)
+        end(status)
+
+    os._exit = noted
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _limited():
             yield
     finally:
+        os._exit = end
         Registry.loading = False
+
+
+class _TooLongError(BaseException):
+    """Nothing that handles errors of an import catches it."""
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """At most `LOADING_SECONDS`, where a signal can tell: in the main thread, and not under Windows."""
+    alone = threading.current_thread() is threading.main_thread()
+    if not (alone and hasattr(signal, "setitimer")) or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def tell(*_: object) -> NoReturn:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGALRM, tell)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, LOADING_SECONDS)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _fault(plugin: str, error: BaseException, file: str | None = None) -> PluginFault:
@@ -161,6 +214,10 @@ def _fault(plugin: str, error: BaseException, file: str | None = None) -> Plugin
         line = number if name == file else line
     own = isinstance(error, PettingLLMsError)
     message = str(error) if own else in_one_line(error)
+    if isinstance(error, _TooLongError):
+        message = f"loading it takes more than {LOADING_SECONDS} seconds"
+    elif isinstance(error, SystemExit):
+        message = f"it ends the process while it is loaded ({in_one_line(error)})"
     if not own and places and places[-1][0] != file:
         message += f" ({Path(places[-1][0]).name}:{places[-1][1]})"
     help_text = error.help if isinstance(error, PettingLLMsError) else None

@@ -143,6 +143,20 @@ class Registry(Mapping[str, str], Generic[T]):
         made = Registration(name, value, module, frame.f_code.co_filename, frame.f_lineno)
         self.registrations.append(made)
 
+    def overshadowed(self) -> list[str]:
+        """What is wrong with entry points that no name leads to, each with both places."""
+        found = []
+        for name, points in self._installed.items():
+            places = [f"{point.value} of the package {_package(point)}" for point in points]
+            if name in self._rows:
+                found += [
+                    f"the {self.kind} {name!r} is {self._rows[name]}, so that {place} has no effect"
+                    for place in places
+                ]
+            elif len(places) > 1:
+                found.append(f"the {self.kind} {name!r} is {' and '.join(places)}, so that it is refused")
+        return found
+
     def forget(self, name: str) -> None:
         """Take back what the program registered as `name`. Raises KeyError for any other name."""
         del self._own[name]

@@ -44,11 +44,24 @@ def check(
     from pettingllms.data.report import data_report
     from pettingllms.envs.splits import SPLITS, dataset_of, splits_of
 
+    _refuse_rows(str(file))
     config = _config(file, (*(sets or ()), *(words or ())), overlays)
     _require_sandbox(config)
     report = data_report({split: dataset_of(config, split) for split in SPLITS}, splits_of(config))
     typer.echo(dumps(report.as_json(), indent=2) if json else "\n".join(report.as_text()))
     raise typer.Exit(0 if report.clean else 1)
+
+
+def _refuse_rows(name: str) -> None:
+    """Rows alone do not say which environment reads them."""
+    from pettingllms.data.sources import holds_rows
+
+    if holds_rows(name):
+        raise RefusedError(
+            f"{name} names rows, and only an experiment says which environment reads them, and how",
+            help=f"name an experiment, too: pettingllms data check EXPERIMENT.toml env.dataset={name}; its "
+            'env.name says who reads them, such as "math_env" or "code_env"',
+        )
 
 
 def _require_sandbox(config: ExperimentConfig) -> None:

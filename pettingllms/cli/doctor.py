@@ -40,8 +40,17 @@ def examine() -> dict[str, Any]:
             "cache": str(cache_folder()),
         },
         "sandbox": probed().data(),
+        "entry_points": overshadowed(),
         "trials": {"cpu": obstacles("cpu", 0), "cuda": obstacles("cuda", gpus or 0)},
     }
+
+
+def overshadowed() -> list[str]:
+    """What is wrong with names that installed packages add."""
+    from pettingllms.agents import AGENTS
+    from pettingllms.envs import DATASETS, ENVS
+
+    return [text for registry in (ENVS, AGENTS, DATASETS) for text in registry.overshadowed()]
 
 
 def memory_gib() -> float | None:
@@ -86,6 +95,9 @@ def as_text(findings: dict[str, Any]) -> list[str]:
     ]
     lines += [
         f"{'' if number else 'sandbox':12}{line}" for number, line in enumerate(as_lines(findings["sandbox"]))
+    ]
+    lines += [
+        f"{'' if number else 'plug-ins':12}{text}" for number, text in enumerate(findings["entry_points"])
     ]
     for device, reasons in findings["trials"].items():
         lines.append(f'device = "{device}"'.ljust(18) + ("; ".join(reasons) or "a trial can run here"))

@@ -21,6 +21,9 @@ class DataOptions(ConfigModel):
     """The same for the rows of `env.benchmark`."""
     max_bad_fraction: float = Field(0.01, ge=0, le=1)
     """Share of the rows of a split that may be bad; more stop the run. All are counted and reported."""
+    drop_contaminated: bool = False
+    """Leave out training tasks that ask what one of validation or test asks, or share 13 words in a row with
+    one. `pettingllms data check` counts them without it."""
     validation_size: int = Field(64, ge=1)
     """Validation tasks, where `env.dataset` has no rows of its own for them; rows are held out then."""
     test_size: int = Field(128, ge=0)

@@ -58,7 +58,7 @@ def _bad_value(detail: ErrorDetails, path: KeyPath, value: Any, annotation: Any)
     choices = [str(choice) for option in alternatives(annotation) for choice in _choices(option)]
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
-        rule = f"must be {words} {context[key]:g}"
+        rule = f"must be {words} {_number(context[key])}"
     elif kind in _LENGTHS:
         key, words = _LENGTHS[kind]
         rule = f"must have {words} {context[key]} item" + ("" if context[key] == 1 else "s")
@@ -221,3 +221,8 @@ def _what(value: Any) -> str:
         return names[type(value)]
     kinds = {str: "the text ", bool: "", int: "the number ", float: "the number "}
     return kinds.get(type(value), "the date ") + written(value)
+
+
+def _number(limit: float) -> str:
+    """A limit as people write it: whole numbers with all of their digits."""
+    return str(int(limit)) if float(limit).is_integer() else f"{limit:g}"

@@ -56,6 +56,39 @@ class Overlap:
 
 def overlap_of(split: Split, held: Sequence[Task], train: Sequence[Task]) -> Overlap:
     """Compare the tasks of a split with those of training, by the text of their questions."""
+    found, short = _found(held, train)
+    pairs = [
+        Pair(task.id, train[min(places)].id, kind)
+        for task, (kind, places) in zip(held, found, strict=True)
+        if kind is not None
+    ]
+    return Overlap(
+        split=split,
+        tasks=len(held),
+        exact=sum(pair.kind == "exact" for pair in pairs),
+        words=sum(pair.kind == "words" for pair in pairs),
+        short=short,
+        train=len(_places(found)),
+        pairs=tuple(pairs[:SHOWN]),
+    )
+
+
+def without_shared(held: Sequence[Task], train: Sequence[Task]) -> list[Task]:
+    """The training tasks that share nothing with the tasks `held`, as `overlap_of` compares them."""
+    shared = _places(_found(held, train)[0])
+    return [task for place, task in enumerate(train) if place not in shared]
+
+
+_Found = list[tuple[Literal["exact", "words"] | None, set[int]]]
+"""How each held-out task is found in training, and the places of the training tasks."""
+
+
+def _places(found: _Found) -> set[int]:
+    return {place for _, places in found for place in places}
+
+
+def _found(held: Sequence[Task], train: Sequence[Task]) -> tuple[_Found, int]:
+    """Where held-out tasks are found, and how many of them are too short for sequences."""
     texts = [normalised(question_of(task.data)) for task in held]
     sequences = [set(_sequences(text)) for text in texts]
     wanted_texts, wanted = set(texts), set().union(*sequences)
@@ -71,20 +104,7 @@ def overlap_of(split: Split, held: Sequence[Task], train: Sequence[Task]) -> Ove
         _shared(same.get(text, ()), [holders.get(sequence, []) for sequence in own])
         for text, own in zip(texts, sequences, strict=True)
     ]
-    pairs = [
-        Pair(task.id, train[min(places)].id, kind)
-        for task, (kind, places) in zip(held, found, strict=True)
-        if kind is not None
-    ]
-    return Overlap(
-        split=split,
-        tasks=len(held),
-        exact=sum(pair.kind == "exact" for pair in pairs),
-        words=sum(pair.kind == "words" for pair in pairs),
-        short=sum(not own for own in sequences),
-        train=len({place for _, places in found for place in places}),
-        pairs=tuple(pairs[:SHOWN]),
-    )
+    return found, sum(not own for own in sequences)
 
 
 def _shared(

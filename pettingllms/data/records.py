@@ -17,7 +17,8 @@ class DatasetRecord:
 
     `source`: as the experiment names it. `repo`, `revision`: of the hub, where it is from there and known.
     `files`: those that were read; `rows`: in them, and `bad` of these by reason, `bad_places` the first.
-    `tasks`: of the split; `sha256`: over their ids and data, in order.
+    `contaminated`: tasks that were left out, as they share text with held-out ones. `tasks`: of the split;
+    `sha256`: over their ids and data, in order.
     """
 
     source: str
@@ -29,6 +30,7 @@ class DatasetRecord:
     rows: int | None = None
     bad: Mapping[str, int] = field(default_factory=dict)
     bad_places: tuple[str, ...] = ()
+    contaminated: int = 0
 
     @property
     def bad_words(self) -> str:

@@ -41,6 +41,8 @@ class DataReport:
         )
         for record in with_bad_rows(self.records.values()):
             lines += ["", f"{record.bad_words}; the first:", *(f"  {place}" for place in record.bad_places)]
+        if dropped := sum(record.contaminated for record in self.records.values()):
+            lines += ["", f"{dropped} training tasks shared text with held-out ones, and are left out"]
         lines += [
             "",
             *_table(("shared with training", "exact", "13 words", "of", "train tasks"), self._rows()),

@@ -38,6 +38,12 @@ def is_row_source(text: str) -> bool:
     return text.startswith(HUB) or _preset_words(text) is not None or _is_path(text)
 
 
+def holds_rows(name: str) -> bool:
+    """Whether `name`, where a file is asked for, rather names rows: a file or folder of such, or a preset."""
+    path = Path(name)
+    return path.suffix in SUFFIXES or path.is_dir() or (is_row_source(name) and path.suffix == "")
+
+
 def preset_of(text: str) -> str | None:
     """The preset that `text` names, by its name or as a dataset of the hub; None where it names none."""
     if text.startswith(HUB):

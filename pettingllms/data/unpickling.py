@@ -15,8 +15,10 @@ import zlib
 
 from pettingllms.data.rows import BadReason, BadRowError, short
 
-MAX_TEXT_BYTES = 2**29
+MAX_TEXT_BYTES = 2**26
 """Of what is unpacked: more is a bomb."""
+MAX_INSTRUCTIONS = 100
+"""Of a pickle; one text takes about five."""
 
 _TEXT = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 _AROUND = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "STOP"}
@@ -49,7 +51,9 @@ def pickled_text(pickled: bytes) -> str:
     texts: list[str] = []
     stream = io.BytesIO(pickled)
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if count == MAX_INSTRUCTIONS:
+                raise _undecodable(f"the pickle has more than {MAX_INSTRUCTIONS} instructions")
             if opcode.name in _TEXT:
                 texts.append(str(argument))
             elif opcode.name not in _AROUND:

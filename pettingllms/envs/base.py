@@ -99,4 +99,27 @@ def fault_of(found: object) -> str | None:
     options = getattr(found, "Options", None)
     if not (isinstance(options, type) and issubclass(options, ConfigModel)):
         return "has no Options, a class that derives from pettingllms.config.model.ConfigModel"
+    for name, arguments in _OF_THE_CLASS.items():
+        if not _takes(getattr(found, name), arguments):
+            call = f"{found.__name__}.{name}({', '.join(arguments)})"
+            return f"has a {name} that cannot be called as {call}: make it a class method of these"
+    if not (found.rows is None or callable(found.rows)):
+        return "has rows that are no function, but a converter of a row"
     return None
+
+
+_OF_THE_CLASS = {"tasks": ("dataset", "split", "options", "seed"), "verify": ("data", "options")}
+"""What is asked of the class itself, and with what."""
+
+
+def _takes(method: object, arguments: Sequence[str]) -> bool:
+    from inspect import signature
+
+    try:
+        signature(method).bind(*arguments)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    except ValueError:
+        # A function in C that does not say what it takes.
+        return callable(method)
+    return True

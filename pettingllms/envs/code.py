@@ -16,7 +16,13 @@ from pettingllms.envs.code_cases import Attempt, Case, Judge, cases_of
 from pettingllms.envs.code_compare import CompareMode, constant_share
 from pettingllms.envs.code_mutants import mutants
 from pettingllms.process import usable_cores
-from pettingllms.sandbox.programs import ProgramLimits
+from pettingllms.sandbox.programs import (
+    MAX_MEMORY_MIB,
+    MAX_SECONDS,
+    ProgramLimits,
+    ProgramResult,
+    ProgramStatus,
+)
 from pettingllms.types import Split, Task
 
 _log = logging.getLogger(__name__)
@@ -50,10 +56,10 @@ class CodeOptions(DataOptions):
     """Hidden tests that the known solution of a row has to pass, the first ones; 0: it is taken on trust."""
     format_reward: float = Field(0.0, ge=-1, le=0)
     """Local reward of an answer that cannot be read: no program or several, no test in the right form."""
-    seconds: float = Field(5.0, gt=0)
-    """Wall-clock limit of one run of a program; a task may set less."""
-    memory_mib: int = Field(512, ge=64)
-    """Address-space limit of one run."""
+    seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
+    """Wall-clock limit of one run of a program, at most an hour; a task may set less."""
+    memory_mib: int = Field(512, ge=64, le=MAX_MEMORY_MIB)
+    """Address-space limit of one run, at most 1 TiB."""
 
 
 class Mismatch(NamedTuple):
@@ -140,30 +146,30 @@ class CodeEnv(Env):
     def propose(self, cases: Sequence[Case] | None) -> Outcome:
         """Take `cases` as the tests of the tester; None where its answer has not the right form.
 
-        Copies of the samples and of each other are left out, and only the first `max_generated_tests`
-        count. Local reward: valid_ratio * (0.5 + 0.5 * kill_ratio). A test is valid when the known
-        solution gives what it expects; as with programs, `constant_output` says whether the share that
-        always expecting the same would reach counts. It kills when a known wrong program does not give it:
-        one of the task's, or else of small changes of the solution, or the team's own program where that
-        fails hidden tests. None where no solution is known. Whether the team's program passes the tests
+        Copies of the samples and of each other are left out (`_fresh`, `_unpadded`), and at most the first
+        `max_generated_tests` count. Local reward: valid_ratio * (0.5 + 0.5 * kill_ratio). A test is valid
+        when the known solution gives what it expects; as with programs, `constant_output` says whether the
+        share that always expecting the same would reach counts. It kills when a known wrong program does not
+        give it: one of the task's, or else of small changes of the solution, or the team's own program where
+        that fails hidden tests. None where no solution is known. Whether the team's program passes the tests
         earns nothing. Raises InfrastructureError. Source: the idea of CURE (arXiv:2506.03136), which rewards
         a test for telling right programs from wrong ones.
         """
         self.generated, self.mismatches = (), ()
         if cases is None:
             return Outcome(self.options.format_reward, "no_tests")
-        self.generated = self._fresh(cases)
-        self._compare_generated()
-        golden = self.task.data["golden"]
+        fresh, golden = self._fresh(cases), self.task.data["golden"]
         if golden is None:
+            self.generated = fresh
+            self._compare_generated()
             return Outcome(None, "no_known_solution")
+        judge = _judge(self.task.data, self.options)
+        answered = self._unpadded(fresh, judge.outputs(golden, [case.input for case in fresh]), judge)
+        self.generated = tuple(case for case, _ in answered)
+        self._compare_generated()
         if not self.generated:
             return Outcome(0.0, "no_new_tests")
-        judge = _judge(self.task.data, self.options)
-        results = judge.outputs(golden, [case.input for case in self.generated])
-        valid = [
-            case for case, result in zip(self.generated, results, strict=True) if judge.passes(case, result)
-        ]
+        valid = [case for case, result in answered if judge.attempt(case, result).passed]
         if not valid:
             return Outcome(0.0, "no_valid_test")
         rivals = list(self.task.data["wrong"][:RIVALS]) or mutants(golden, RIVALS)
@@ -218,11 +224,32 @@ class CodeEnv(Env):
     def _fresh(self, cases: Sequence[Case]) -> tuple[Case, ...]:
         """The tests that count: no copies of the samples, each input once, and something has to be said."""
         known = {case.key for case in cases_of(self.task.data["samples"])}
-        new: dict[str, Case] = {}
+        new: dict[tuple[str, ...], Case] = {}
         for case in cases:
-            if case.key not in known and not case.blank:
-                new.setdefault(case.key, case)
+            if (key := case.key) not in known and not case.blank:
+                new.setdefault(key, case)
         return tuple(new.values())[: self.options.max_generated_tests]
+
+    def _unpadded(
+        self, cases: Sequence[Case], results: Sequence[ProgramResult], judge: Judge
+    ) -> list[tuple[Case, ProgramResult]]:
+        """Tests, and what the known solution gives for them, but for those that only add to another test.
+
+        Their input begins with all tokens of a sample or of a test before, and the solution gives for it what
+        it gives for that one: what was added is not read.
+        """
+        earlier = [(sample.key, sample) for sample in cases_of(self.task.data["samples"])]
+        kept: list[tuple[Case, ProgramResult]] = []
+        for case, result in zip(cases, results, strict=True):
+            key, attempt = case.key, judge.attempt(case, result)
+            if any(
+                key[: len(begun)] == begun and judge.attempt(one, result).passed for begun, one in earlier
+            ):
+                continue
+            kept.append((case, result))
+            if attempt.status is ProgramStatus.OK:
+                earlier.append((key, Case(case.input, attempt.output)))
+        return kept
 
 
 def _judge(data: Mapping[str, Any], options: CodeOptions) -> Judge:

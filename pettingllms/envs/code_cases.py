@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pettingllms.envs.code_compare import CompareMode, same_output, same_value
+from pettingllms.envs.code_compare import CompareMode, input_tokens, same_output, same_value
 from pettingllms.sandbox.pool import run_programs
 from pettingllms.sandbox.programs import Call, Program, ProgramLimits, ProgramResult, ProgramStatus
 
@@ -26,9 +25,9 @@ class Case(NamedTuple):
     output: Any
 
     @property
-    def key(self) -> str:
-        """The same for inputs that differ in white space only."""
-        return " ".join(self.input.split()) if isinstance(self.input, str) else json.dumps(self.input)
+    def key(self) -> tuple[str, ...]:
+        """The tokens of the input: the same for inputs that differ in white space or spelling of numbers."""
+        return input_tokens(self.input)
 
     @property
     def blank(self) -> bool:
@@ -85,7 +84,7 @@ class Judge:
                 done += [Attempt(ProgramStatus.TIMEOUT, "", passed=False) for _ in batch]
                 continue
             results = self.outputs(source, [case.input for case in batch])
-            done += [self._attempt(case, result) for case, result in zip(batch, results, strict=True)]
+            done += [self.attempt(case, result) for case, result in zip(batch, results, strict=True)]
         return done
 
     def killed(self, rivals: Sequence[str], cases: Sequence[Case]) -> list[bool]:
@@ -95,25 +94,22 @@ class Judge:
         failed = {
             case.key
             for (case, _), result in zip(jobs, results, strict=True)
-            if not self._attempt(case, result).passed
+            if not self.attempt(case, result).passed
         }
         return [case.key in failed for case in cases]
 
-    def passes(self, case: Case, result: ProgramResult) -> bool:
-        """Whether the result of a run is what the test expects."""
-        return self._attempt(case, result).passed
-
-    def _program(self, source: str, given: Any) -> Program:
-        if self.function is None:
-            return Program(source, stdin=given)
-        return Program(PRELUDE + source, call=Call(self.function, given))
-
-    def _attempt(self, case: Case, result: ProgramResult) -> Attempt:
+    def attempt(self, case: Case, result: ProgramResult) -> Attempt:
+        """What the result of a run is for a test."""
         if self.function is None:
             same = same_output(case.output, result.stdout, tolerance=self.tolerance, mode=self.mode)
             return Attempt(result.status, result.stdout, same and result.status is ProgramStatus.OK)
         same = same_value(case.output, result.value, tolerance=self.tolerance)
         return Attempt(result.status, result.value, same and result.status is ProgramStatus.OK)
+
+    def _program(self, source: str, given: Any) -> Program:
+        if self.function is None:
+            return Program(source, stdin=given)
+        return Program(PRELUDE + source, call=Call(self.function, given))
 
 
 def _batches(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:

@@ -80,6 +80,35 @@ def constant_share(outputs: Iterable[Any]) -> float:
     return max(forms.values()) / forms.total()
 
 
+def input_tokens(given: Any) -> tuple[str, ...]:
+    """What an input holds, the same for inputs that differ in spelling only.
+
+    Of a text its words, without regard to white space; of the arguments of a function each as JSON. Numbers
+    are by value, in every spelling that Python reads: `05`, `5.0` and `+5` are `5`.
+    """
+    if isinstance(given, str):
+        return tuple(map(_read_number, given.split()))
+    return tuple(json.dumps(_whole(one), sort_keys=True) for one in given)
+
+
+def _read_number(token: str) -> str:
+    # Decimal takes the digits of all scripts, and underscores between them, as int and float do.
+    try:
+        value = Decimal(token)
+        return str(_EXACT.normalize(value)) if value else "0"
+    except ArithmeticError:
+        return token
+
+
+def _whole(value: Any) -> Any:
+    """A value from JSON with whole numbers as integers."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return {key: _whole(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
 def _by_value(output: str) -> str:
     """The same for outputs that `same_output` takes for equal."""
     return "\n".join(" ".join(map(_plain, line.split())) for line in _lines(output))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pettingllms.data.rows import ID, BadReason, BadRowError, json_at, kind, text_at, value_at
@@ -20,6 +20,8 @@ PYTHON3 = 3
 WRONG = 5
 """Wrong programs of a row that are kept, the first ones."""
 DEFAULT_TOLERANCE = 1e-6
+LONGEST = 2**63
+"""What no part of a time limit reaches."""
 
 _DECLARED = re.compile(
     r"(?:absolute|relative)\s+(?:(?:or|and)\s+(?:absolute|relative)\s+)?(?:error|difference|precision)"
@@ -33,9 +35,7 @@ _EXAMPLES = re.compile(r"-----(?:Sample|Examples?)[^\n]*-----\n(.*)", re.DOTALL)
 def own(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row in the form of `Task.data` itself, in which all but `question` and `tests` may be missing."""
     tests, samples = (_tests(row, field) for field in ("tests", "samples"))
-    function = row.get("function")
-    if function is not None and not (isinstance(function, str) and function.isidentifier()):
-        raise BadRowError(BadReason.WRONG_TYPE, f"function is {function!r:.80}, not the name of one")
+    function = _function(row, "function")
     for field in ("tolerance", "seconds"):
         value = row.get(field)
         if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
@@ -56,20 +56,17 @@ def own(row: Mapping[str, Any]) -> dict[str, Any]:
 def apps(row: Mapping[str, Any]) -> dict[str, Any]:
     """APPS: inputs and outputs in a JSON text, solutions in another; with `fn_name` a function is called."""
     question = text_at(row, "question")
-    packed = json_at(row, "input_output") if row.get("input_output") else {}
-    if not isinstance(packed, Mapping):
-        raise BadRowError(BadReason.WRONG_TYPE, f"input_output is {kind(packed)}, not an object")
-    function = packed.get("fn_name")
-    tests = _paired(packed.get("inputs") or [], packed.get("outputs") or [])
+    packed = _object_at(row, "input_output")
+    function = _function(packed, "fn_name")
+    tests = _paired(packed, "input_output", "inputs", "outputs") if packed else []
     if function is not None:
         # Most results are stored in a list of their own.
         alone = all(isinstance(one["output"], list) and len(one["output"]) == 1 for one in tests)
         tests = [one | {"output": one["output"][0]} for one in tests] if alone else tests
     else:
         tests = [{key: _joined(value) for key, value in one.items()} for one in tests]
-    solutions = json_at(row, "solutions") if row.get("solutions") else []
-    if starter := (row.get("starter_code") or "").strip():
-        question += f"\n\nComplete this:\n{starter}"
+    solutions = json_at(row, "solutions") if _is_given(row, "solutions") else []
+    question += _starter(row)
     return task_data(
         question,
         tests,
@@ -85,10 +82,7 @@ def code_contests(row: Mapping[str, Any]) -> dict[str, Any]:
     """CodeContests: tests in columns, solutions with their language, wrong solutions, a time limit."""
     question = text_at(row, "description")
     hidden = [one for field in ("private_tests", "generated_tests") for one in _columns(row, field)]
-    limit = row.get("time_limit")
-    seconds = None
-    if isinstance(limit, Mapping):
-        seconds = (limit.get("seconds") or 0) + (limit.get("nanos") or 0) / 1e9
+    limit = _object_at(row, "time_limit")
     return task_data(
         question,
         hidden,
@@ -96,7 +90,7 @@ def code_contests(row: Mapping[str, Any]) -> dict[str, Any]:
         golden=_in_python(row, "solutions"),
         wrong=_in_python(row, "incorrect_solutions"),
         tolerance=declared_tolerance(question),
-        seconds=seconds,
+        seconds=_duration(limit, "seconds") + _duration(limit, "nanos") / 1e9,
         name=row.get("name"),
     )
 
@@ -110,15 +104,12 @@ def live_code_bench(row: Mapping[str, Any]) -> dict[str, Any]:
             private = json.loads(private)
         except (ValueError, RecursionError):
             private = _json(packed_text(private), "private_test_cases")
-    hidden, samples = _typed(private), _typed(json_at(row, "public_test_cases"))
-    metadata = json_at(row, "metadata") if row.get("metadata") else {}
-    function = metadata.get("func_name") if isinstance(metadata, Mapping) else None
-    if function is not None and not (isinstance(function, str) and function.isidentifier()):
-        raise BadRowError(BadReason.WRONG_TYPE, f"func_name is {function!r:.80}, not the name of a function")
+    hidden = _tests({"private_test_cases": private}, "private_test_cases")
+    samples = _tests({"public_test_cases": json_at(row, "public_test_cases")}, "public_test_cases")
+    function = _function(_object_at(row, "metadata"), "func_name")
     if function is not None:
         hidden, samples = [_called(one) for one in hidden], [_called(one) for one in samples]
-    if starter := (row.get("starter_code") or "").strip():
-        question += f"\n\nComplete this:\n{starter}"
+    question += _starter(row)
     return task_data(
         question,
         hidden,
@@ -155,7 +146,7 @@ def task_data(  # noqa: PLR0913 - one for each key
         if not whole or (function is None and not isinstance(test["output"], str)):
             wanted = "arguments" if function else "texts"
             raise BadRowError(BadReason.WRONG_TYPE, f"a test is {test!r:.80}: it should hold {wanted}")
-    return ({} if name is None else {ID: str(name)}) | {
+    return ({} if name is None else {ID: str(name) if type(name) is int else name}) | {
         "question": question,
         "tests": hidden,
         "samples": list(samples),
@@ -183,45 +174,82 @@ def _tests(row: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
         raise BadRowError(BadReason.WRONG_TYPE, f"{field} is {kind(found)}, not a list")
     for one in found:
         if not isinstance(one, Mapping):
-            raise BadRowError(BadReason.WRONG_TYPE, f"a test is {kind(one)}, not an object")
+            raise BadRowError(BadReason.WRONG_TYPE, f"{field}: a test is {kind(one)}, not an object")
         if "input" not in one or "output" not in one:
-            raise BadRowError(
-                BadReason.TEST_MISMATCH, f"a test has no {'output' if 'input' in one else 'input'}"
-            )
+            lacking = "output" if "input" in one else "input"
+            raise BadRowError(BadReason.TEST_MISMATCH, f"{field}: a test has no {lacking}")
     return [{"input": one["input"], "output": one["output"]} for one in found]
 
 
-def _typed(found: Any) -> list[dict[str, Any]]:
-    return _tests({"tests": found}, "tests")
-
-
-def _paired(inputs: Any, outputs: Any) -> list[dict[str, Any]]:
-    if not isinstance(inputs, list) or not isinstance(outputs, list):
-        raise BadRowError(
-            BadReason.WRONG_TYPE, f"the tests are {kind(inputs)} and {kind(outputs)}, not lists"
-        )
-    if len(inputs) != len(outputs):
-        raise BadRowError(BadReason.TEST_MISMATCH, f"{len(inputs)} inputs and {len(outputs)} outputs")
-    return [{"input": one, "output": other} for one, other in zip(inputs, outputs, strict=True)]
+def _paired(found: Mapping[str, Any], field: str, inputs: str, outputs: str) -> list[dict[str, Any]]:
+    """Tests stored as one list of inputs and one of outputs; `field`: where `found` was."""
+    return [{"input": one, "output": other} for one, other in _side_by_side(found, field, (inputs, outputs))]
 
 
 def _columns(row: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
-    """Tests stored as one list of inputs and one of outputs."""
-    found = row.get(field)
-    if found is None:
-        return []
-    if not isinstance(found, Mapping):
-        raise BadRowError(BadReason.WRONG_TYPE, f"{field} is {kind(found)}, not an object")
-    return _paired(found.get("input"), found.get("output"))
+    found = _object_at(row, field)
+    return _paired(found, field, "input", "output") if found else []
 
 
 def _in_python(row: Mapping[str, Any], field: str) -> list[str]:
     """The programs of a column that are written in Python 3."""
-    found = row.get(field)
+    found = _object_at(row, field)
+    pairs = list(_side_by_side(found, field, ("language", "solution"))) if found else []
+    if other := [language for language, _ in pairs if type(language) is not int]:
+        text = f"{field}.language holds {kind(other[0])}, not the number of a language"
+        raise BadRowError(BadReason.WRONG_TYPE, text)
+    return _only_texts([program for language, program in pairs if language == PYTHON3], f"{field}.solution")
+
+
+def _side_by_side(
+    found: Mapping[str, Any], field: str, columns: tuple[str, str]
+) -> Iterator[tuple[Any, Any]]:
+    """The items of two lists of one length."""
+    lists: tuple[Any, Any] = (found.get(columns[0]), found.get(columns[1]))
+    for column, items in zip(columns, lists, strict=True):
+        if not isinstance(items, list):
+            raise BadRowError(BadReason.WRONG_TYPE, f"{field}.{column} is {kind(items)}, not a list")
+    first, second = lists
+    if len(first) != len(second):
+        text = f"{field} has {len(first)} times {columns[0]} and {len(second)} times {columns[1]}"
+        raise BadRowError(BadReason.TEST_MISMATCH, text)
+    return zip(first, second, strict=True)
+
+
+def _is_given(row: Mapping[str, Any], field: str) -> bool:
+    """Whether a field that may be missing is there: neither null nor an empty text."""
+    return row.get(field) not in (None, "")
+
+
+def _object_at(row: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """An object, or one in a JSON text; an empty one where the field is missing."""
+    found = json_at(row, field) if _is_given(row, field) else {}
     if not isinstance(found, Mapping):
-        return []
-    pairs = zip(found.get("language") or [], found.get("solution") or [], strict=False)
-    return [program for language, program in pairs if language == PYTHON3 and isinstance(program, str)]
+        raise BadRowError(BadReason.WRONG_TYPE, f"{field} is {kind(found)}, not an object")
+    return found
+
+
+def _function(found: Mapping[str, Any], field: str) -> str | None:
+    name = found.get(field)
+    if name is None or (isinstance(name, str) and name.isidentifier()):
+        return name
+    raise BadRowError(BadReason.WRONG_TYPE, f"{field} is {name!r:.80}, not the name of a function")
+
+
+def _starter(row: Mapping[str, Any]) -> str:
+    """What a question says of the code that is given; nothing where none is."""
+    code = row.get("starter_code")
+    if not isinstance(code, str | None):
+        raise BadRowError(BadReason.WRONG_TYPE, f"starter_code is {kind(code)}, not a text")
+    return f"\n\nComplete this:\n{code.strip()}" if code and code.strip() else ""
+
+
+def _duration(limit: Mapping[str, Any], field: str) -> float:
+    """A part of a time limit; 0 where it is missing."""
+    value = limit.get(field) or 0
+    if type(value) not in (int, float) or not 0 <= value < LONGEST:
+        raise BadRowError(BadReason.WRONG_TYPE, f"time_limit.{field} is {value!r:.80}, not a number from 0")
+    return float(value)
 
 
 def _programs(row: Mapping[str, Any], field: str) -> list[str]:

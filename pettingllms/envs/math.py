@@ -12,7 +12,7 @@ from pettingllms.envs import DATASETS, math_rows
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.envs.grading import same_answer
 from pettingllms.sandbox.pool import run_programs
-from pettingllms.sandbox.programs import Program, ProgramLimits, ProgramStatus
+from pettingllms.sandbox.programs import MAX_MEMORY_MIB, MAX_SECONDS, Program, ProgramLimits, ProgramStatus
 from pettingllms.types import Split, Task
 
 
@@ -27,10 +27,10 @@ class MathOptions(DataOptions):
     """Training problems of `builtin:arithmetic`."""
     tool_error_reward: float = Field(-1.0, ge=-1, le=0)
     """Local reward of a program that is missing, crashes, or runs out of time, memory or output."""
-    tool_seconds: float = Field(5.0, gt=0)
-    """Wall-clock limit of one program."""
-    tool_memory_mib: int = Field(256, ge=64)
-    """Address-space limit of one program."""
+    tool_seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
+    """Wall-clock limit of one program, at most an hour."""
+    tool_memory_mib: int = Field(256, ge=64, le=MAX_MEMORY_MIB)
+    """Address-space limit of one program, at most 1 TiB."""
 
 
 class MathEnv(Env):

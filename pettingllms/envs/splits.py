@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pettingllms.config.data import DataOptions
 from pettingllms.config.experiment import ExperimentConfig
+from pettingllms.data.contamination import without_shared
+from pettingllms.data.records import RecordedTasks, record_of
 from pettingllms.data.sources import is_row_source
-from pettingllms.data.tasks import load_splits
+from pettingllms.data.tasks import HELD_OUT, load_splits
 from pettingllms.envs import DATASETS, ENVS
 from pettingllms.envs.base import Env
 from pettingllms.envs.homes import home_of, sets_of
@@ -35,18 +38,42 @@ def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> d
 
     Puts the experiment's plug-ins in force. Rows of files are read once for all splits. Raises RefusedError
     for a plug-in that cannot be, for an environment or a dataset that is not there, and for rows that are no
-    tasks.
+    tasks. Training tasks that share text with held-out ones are left out where
+    `env.options.drop_contaminated` says so.
     """
     require(config.plugins)
     env = ENVS.load(config.env.name)
     options = env.Options(**config.env.options)
     seed, benchmark = config.training.seed, config.env.benchmark is not None
+    asked = splits
+    dropping = "train" in splits and isinstance(options, DataOptions) and options.drop_contaminated
+    splits = SPLITS if dropping else splits
     own = [split for split in splits if split != "val" or not benchmark]
     found = _tasks(config.env.name, env, config.env.dataset, own, options, seed) if own else {}
     if benchmark and "val" in splits:
         source = dataset_of(config, "val")
         found |= _tasks(config.env.name, env, source, ["val"], options, seed, benchmark=True)
-    return {split: found[split] for split in splits}
+    if dropping:
+        held = [task for split in HELD_OUT for task in found[split]]
+        found["train"] = _without_shared(config.env.dataset, found["train"], held)
+    return {split: found[split] for split in asked}
+
+
+def _without_shared(source: str, train: Sequence[Task], held: Sequence[Task]) -> RecordedTasks:
+    """The training tasks that share nothing with `held`; their record says how many are left out."""
+    kept = without_shared(held, train)
+    if not kept:
+        raise RefusedError(
+            f"all {len(train)} training tasks of {source!r} share text with tasks of validation or test",
+            help="choose another dataset or benchmark, or leave out env.options.drop_contaminated",
+        )
+    record = replace(
+        record_of(source, train),
+        tasks=len(kept),
+        sha256=record_of(source, kept).sha256,
+        contaminated=len(train) - len(kept),
+    )
+    return RecordedTasks(kept, record)
 
 
 def _tasks(

@@ -84,6 +84,11 @@ ATTACKS = (
     Attack("signals this process", Area.PROCESSES, "os.kill(process, 0)"),
     Attack("signals its server", Area.PROCESSES, "os.kill(os.getppid(), 0)"),
     Attack("signals everyone", Area.PROCESSES, "os.kill(-1, 0)"),
+    Attack(
+        "has its server signalled",
+        Area.PROCESSES,
+        "import fcntl\nfcntl.fcntl(socket.socketpair()[0], fcntl.F_SETOWN, os.getppid())",
+    ),
     # PTRACE_SEIZE, which does not stop the other process.
     Attack(
         "traces its server", Area.PROCESSES, _CALL.format(call="ptrace(0x4206, os.getppid(), None, None)")

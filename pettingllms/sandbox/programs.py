@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+MAX_SECONDS = 3600.0
+"""The longest limit on time that an experiment may set."""
+MAX_MEMORY_MIB = 2**20
+"""The largest limit on memory that an experiment may set."""
+
 
 class ProgramStatus(StrEnum):
     """How a program ended: told by its exit status and its limits, never by what it printed."""

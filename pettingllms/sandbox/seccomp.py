@@ -14,10 +14,20 @@ import struct
 from collections.abc import Iterable
 
 from pettingllms.sandbox.kernel import PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
-from pettingllms.sandbox.syscalls import ARCHITECTURES, CLONE, CLONE3, DENIED, HIGHEST, ON_ITSELF, Numbers
+from pettingllms.sandbox.syscalls import (
+    ARCHITECTURES,
+    CLONE,
+    CLONE3,
+    COMMANDED,
+    DENIED,
+    HIGHEST,
+    ON_ITSELF,
+    SIGNALLING,
+    Numbers,
+)
 
 # Of `struct seccomp_data`: where its words begin. Both architectures have the low word first.
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 # Load a word; jump if equal, if greater, if bits are set; return.
 _LOAD, _EQUAL, _GREATER, _SET, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 _KILL, _ALLOW, _FAIL = 0x80000000, 0x7FFF0000, 0x00050000
@@ -44,9 +54,9 @@ def install(code: bytes) -> None:
 def filter_for(machine: str, process: int) -> bytes:
     """The filter of a process with id `process` on `machine`, one of `ARCHITECTURES`.
 
-    Calls of another architecture kill. Of calls on processes only those on itself pass, and `clone` only
-    makes threads; `clone3`, whose flags a filter cannot see, does not exist, so that the C library takes
-    `clone`.
+    Calls of another architecture kill. Of calls on processes only those on itself pass, commands by which the
+    kernel sends signals fail, and `clone` only makes threads; `clone3`, whose flags a filter cannot see, does
+    not exist, so that the C library takes `clone`.
     """
 
     def numbers(calls: Iterable[Numbers]) -> list[int]:
@@ -55,28 +65,35 @@ def filter_for(machine: str, process: int) -> bytes:
 
     (clone,), (clone3,) = numbers([CLONE]), numbers([CLONE3])
     own, denied = numbers(ON_ITSELF.values()), numbers(DENIED.values())
+    commands = sorted(SIGNALLING.values())
+    # Where the verdicts stand, in the numbering of `end`.
+    missing = 7 + len(commands)
+    refused, allowed = missing + 1, missing + 2
     # The end of the program, to which everything above jumps; places are counted from the first of these.
     end = [
         (_RETURN, 0, 0, _ALLOW),
         (_LOAD, 0, 0, _FIRST_ARGUMENT),  # 1: on a process
-        (_EQUAL, 6, 0, process),
-        (_EQUAL, 5, 4, 0),
+        (_EQUAL, allowed - 3, 0, process),
+        (_EQUAL, allowed - 4, refused - 4, 0),
         (_LOAD, 0, 0, _FIRST_ARGUMENT),  # 4: clone
-        (_SET, 3, 2, _CLONE_THREAD),
-        (_RETURN, 0, 0, _FAIL | errno.ENOSYS),  # 6
-        (_RETURN, 0, 0, _KILL),  # 7
-        (_RETURN, 0, 0, _FAIL | errno.EPERM),  # 8
-        (_RETURN, 0, 0, _ALLOW),  # 9
+        (_SET, allowed - 6, refused - 6, _CLONE_THREAD),
+        (_LOAD, 0, 0, _SECOND_ARGUMENT),  # 6: a command on a descriptor
+        *((_EQUAL, refused - place - 1, 0, command) for place, command in enumerate(commands[:-1], 7)),
+        (_EQUAL, refused - missing, allowed - missing, commands[-1]),
+        (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
+        (_RETURN, 0, 0, _FAIL | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
     ]
     jumps = [
-        (_EQUAL, clone3, 6),
+        (_EQUAL, clone3, missing),
         (_EQUAL, clone, 4),
         *((_EQUAL, number, 1) for number in own),
-        *((_EQUAL, number, 8) for number in denied),
+        *((_EQUAL, number, 6) for number in numbers(COMMANDED.values())),
+        *((_EQUAL, number, refused) for number in denied),
     ]
     body = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, ARCHITECTURES[machine]), (_RETURN, 0, 0, _KILL)]
     body.append((_LOAD, 0, 0, _NUMBER))
-    for place, (test, number, target) in enumerate([(_GREATER, HIGHEST, 6), *jumps]):
+    for place, (test, number, target) in enumerate([(_GREATER, HIGHEST, missing), *jumps]):
         # A jump is counted from the next instruction; it has a byte for that.
         body.append((test, len(jumps) - place + target, 0, number))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in [*body, *end])

@@ -22,6 +22,14 @@ HIGHEST = 451
 CLONE, CLONE3 = Numbers(56, 220), Numbers(435, 435)
 """The ways to a thread; the first is a way to a process, too."""
 
+COMMANDED = MappingProxyType({"fcntl": Numbers(72, 25), "ioctl": Numbers(16, 29)})
+"""Calls whose second argument is a command, of which `SIGNALLING` fail with EPERM."""
+
+SIGNALLING = MappingProxyType(
+    {"F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "FIOSETOWN": 0x8901, "SIOCSPGRP": 0x8902}
+)
+"""They say which signal goes to which process when a descriptor is ready (linux/fcntl.h, asm/sockios.h)."""
+
 ON_ITSELF = MappingProxyType(
     {
         "kill": Numbers(62, 129),

@@ -1,4 +1,4 @@
-"""The tasks of a run: read once, told of in its manifest, and the same when it goes on."""
+"""The tasks of a run and its plug-ins: told of in its manifest, and compared when it goes on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.data.records import DatasetRecord, record_of, with_bad_rows
 from pettingllms.envs.splits import dataset_of, splits_of
 from pettingllms.errors import CheckpointError
+from pettingllms.plugins import digests
 from pettingllms.runs.manifest import add_to_manifest, read_manifest
 from pettingllms.training.assembly import rank
 from pettingllms.training.events import EventStream
@@ -16,6 +17,8 @@ from pettingllms.types import Split, Task
 
 KEY = "data"
 """Of the manifest: a record for each split."""
+PLUGINS = "plugins"
+"""Of the manifest: the SHA-256 of each plug-in's file."""
 
 
 def run_tasks(
@@ -23,8 +26,10 @@ def run_tasks(
 ) -> dict[Split, Sequence[Task]]:
     """The tasks of all splits; the leading process writes what they are into the manifest in `folder`.
 
-    Bad rows are told as warnings. `begin`: the checkpoint that the run goes on from. Raises RefusedError
-    where tasks cannot be had, and CheckpointError where they are not those that the run began with.
+    So are digests of the plug-ins. Bad rows are told as warnings, and so are plug-ins that have changed since
+    the run began: a fault was mended, and a change of the tasks is refused by itself. `begin`: the checkpoint
+    that the run goes on from. Raises RefusedError where tasks cannot be had, and CheckpointError where they
+    are not those that the run began with.
     """
     tasks = splits_of(config)
     if rank() == 0:
@@ -32,9 +37,25 @@ def run_tasks(
         if begin is not None:
             _require_same(read_manifest(folder).get(KEY, {}), records, begin)
         add_to_manifest(folder, KEY, {split: record.as_json() for split, record in records.items()})
+        _record_plugins(config.plugins, folder, events, begin)
         for record in with_bad_rows(records.values()):
             events.warning(f"{record.bad_words} and left out; the first: {record.bad_places[0]}")
+        if dropped := records["train"].contaminated:
+            events.warning(f"{dropped} training tasks share text with held-out ones, and are left out")
     return tasks
+
+
+def _record_plugins(plugins: Sequence[str], folder: Path, events: EventStream, begin: Path | None) -> None:
+    if not plugins:
+        return
+    now, before = digests(plugins), read_manifest(folder).get(PLUGINS, {}) if begin is not None else {}
+    for plugin, digest in now.items():
+        if before.get(plugin, digest) != digest:
+            events.warning(
+                f"the plug-in {plugin} is not what it was when the run began: steps before and after {begin} "
+                "may mean different things"
+            )
+    add_to_manifest(folder, PLUGINS, now)
 
 
 def _require_same(

@@ -102,3 +102,26 @@ def test_it_imports_nothing_of_the_trainer(files):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "0 set()"
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.parquet", "rows", "polaris", "hf:owner/name"])
+def test_rows_without_an_experiment_are_told_what_to_add(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows").mkdir()
+    write_lines(tmp_path / "m.jsonl", sums(3))
+    assert run(["data", "check", name]) == 1
+    told = capsys.readouterr().err
+    assert f"{name} names rows" in told and f"data check EXPERIMENT.toml env.dataset={name};" in told
+
+
+def test_a_shipped_experiment_is_no_dataset(capsys):
+    assert run(["data", "check", "no_such_experiment"]) == 2
+    assert "PLM002" in capsys.readouterr().err
+
+
+def test_training_without_shared_tasks_is_clean(files, capsys):
+    rows, bench = files
+    dropping = "env.options.drop_contaminated=true"
+    assert check(f"env.dataset={rows}", f"env.benchmark={bench}", dropping) == 0
+    out = capsys.readouterr().out
+    assert "\n2 training tasks shared text with held-out ones, and are left out\n" in out

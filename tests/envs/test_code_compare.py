@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pettingllms.envs.code_compare import constant_share, same_output, same_value
+from pettingllms.envs.code_compare import constant_share, input_tokens, same_output, same_value
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,18 @@ def test_keys_that_no_json_has_equal_nothing():
 def test_outputs_of_equal_value_are_one_constant():
     assert constant_share(["1\n", "1.0\n", "1.00\n", "01\n"]) == 1
     assert constant_share(["0", "-0.0", "0e5", "x"]) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("given", "tokens"),
+    [
+        ("05 5.0 +5 0_5 \u0665 5e0", ("5",) * 6),
+        ("-0 0.00", ("0", "0")),
+        ("1000 1e3", ("1E+3", "1E+3")),
+        (" a\n\nB\t", ("a", "B")),
+        ("sNaN \ud800 1e9999999999999", ("sNaN", "\ud800", "1e9999999999999")),
+        ([5.0, True, "05", {"b": 2.0, "a": [1.5]}], ("5", "true", '"05"', '{"a": [1.5], "b": 2}')),
+    ],
+)
+def test_inputs_have_the_same_tokens_in_every_spelling(given, tokens):
+    assert input_tokens(given) == tokens

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from pettingllms.agents import AGENTS
 from pettingllms.config.agents import AgentConfig
@@ -8,6 +9,7 @@ from pettingllms.data.presets import PRESETS
 from pettingllms.envs import ENVS
 from pettingllms.envs.code import CodeOptions
 from pettingllms.envs.code_rows import own
+from pettingllms.envs.math import MathOptions
 from pettingllms.types import Task
 
 DOUBLE = "print(int(input()) * 2)"
@@ -85,6 +87,22 @@ def test_a_task_that_one_output_solves_teaches_nothing_and_still_counts_as_solve
     assert play.success()
     play = env(tests=[{"input": "1\n", "output": "2\n"}], options={"constant_output": "keep"})
     assert agent("code_generator").act(play, fenced("print(2)")).local == 1.0
+
+
+@pytest.mark.parametrize("limit", [0, 3600.5, 1e12, float("inf"), float("nan")])
+def test_limits_of_programs_are_finite(limit):
+    with pytest.raises(ValidationError):
+        CodeOptions(seconds=limit)
+    with pytest.raises(ValidationError):
+        MathOptions(tool_seconds=limit)
+    for options, key in ((CodeOptions, "memory_mib"), (MathOptions, "tool_memory_mib")):
+        with pytest.raises(ValidationError):
+            options(**{key: 2**20 + 1})
+
+
+def test_the_largest_limits_are_run_with():
+    play = env(options={"seconds": 3600, "memory_mib": 2**20})
+    assert play.submit(DOUBLE) == (1.0, "passed")
 
 
 def test_format_reward_is_an_option_and_only_for_what_cannot_be_read():
@@ -168,6 +186,15 @@ def test_a_function_is_called_and_its_value_compared():
         (case("4 ", 8), 0.0, "no_new_tests"),
         (case(7, 14) + case(" 7", 14) + case(7, 15) + case(4, 8), 1.0, "valid_tests"),
         (case("", ""), 0.0, "no_new_tests"),
+        # The sample in other spellings, in another script, and with lines that nobody reads.
+        *((case(given, 8), 0.0, "no_new_tests") for given in ("04", "+4", "0_4", "\u0664", "\n\n4\n\n")),
+        *((case(given, 8), 0.0, "no_new_tests") for given in ("4\njunk", "4\n9", "04\n\n4", "4\n4\n4")),
+        # What was added makes it invalid, or begins with another number.
+        (case("4 9", 8), 0.0, "no_valid_test"),
+        (case("44", 88), 1.0, "valid_tests"),
+        # Both are one test: if the second counted, 1/2 would be valid.
+        (case(7, 14) + case("7\n1", 15), 1.0, "valid_tests"),
+        (case("7\n1", 14) + case("7\n2", 14), 1.0, "valid_tests"),
         ("", 0.0, "no_tests"),
         ("**Test Input:**\n7\n**Test Output:**\n14", 0.0, "no_tests"),
         (case(7, 14) + "**Test Input:**\n```\n9\n```\n", 0.0, "no_tests"),
@@ -215,6 +242,35 @@ def test_the_teams_own_wrong_program_is_one_to_be_found_out():
     assert agent("test_generator").act(play, case(7, 14)).local == 0.5
     agent("code_generator").act(play, fenced("n = int(input())\nprint(2 * n if n < 3 else 0)"))
     assert agent("test_generator").act(play, case(7, 14)).local == 1.0
+
+
+def test_a_test_that_begins_like_the_sample_counts_where_that_changes_the_output():
+    row = {
+        "golden": "print(sum(map(int, open(0).read().split())))",
+        "samples": [{"input": "1 2", "output": "3"}],
+        "wrong": ["print(0)"],
+    }
+    tester = agent("test_generator")
+    assert tester.act(env(**row), case("1 2 3", 6)) == (1.0, "valid_tests")
+    assert tester.act(env(**row), case("1 2 0", 3)) == (0.0, "no_new_tests")
+    assert tester.act(env(**row), case("2 1", 3)) == (1.0, "valid_tests"), "another order is another test"
+    play = env(**row)
+    tester.act(play, case("1 2 0", 3) + case("1 2 3", 6) + case("1 2 3 0", 6))
+    assert [one.input for one in play.generated] == ["1 2 3\n"], "nor are they shown to the coder"
+
+
+def test_copies_of_arguments_are_no_tests():
+    changes = {
+        "function": "f",
+        "tests": [{"input": [n], "output": 2 * n} for n in (2, 3)],
+        "samples": [{"input": [4], "output": 8}],
+        "golden": "def f(n, more=0):\n    return n * 2",
+        "wrong": ["def f(n, more=0):\n    return 0"],
+    }
+    tester = agent("test_generator")
+    for given in ("[4]", "[4.0]", "[ 4 ]", "[4, 1]"):
+        assert tester.act(env(**changes), case(given, "8")) == (0.0, "no_new_tests"), given
+    assert tester.act(env(**changes), case("[5]", "10")) == (1.0, "valid_tests")
 
 
 def test_tests_of_a_function_are_json():

@@ -1,7 +1,10 @@
 import base64
+import itertools
 import json
+import math
 import pickle
 import zlib
+from contextlib import suppress
 
 import pytest
 
@@ -84,6 +87,10 @@ def test_apps_leaves_out_hidden_tests_that_the_question_shows():
         ),
         ({"solutions": "[1]"}, "wrong_type"),
         ({"solutions": "["}, "bad_json"),
+        ({"solutions": 0}, "wrong_type"),
+        ({"starter_code": 5}, "wrong_type"),
+        ({"input_output": 0}, "wrong_type"),
+        ({"input_output": '{"fn_name": 3, "inputs": [[1]], "outputs": [[1]]}'}, "wrong_type"),
     ],
 )
 def test_apps_refuses(changes, reason):
@@ -127,6 +134,15 @@ def test_code_contests_without_hidden_tests_takes_the_public_ones():
         ({"private_tests": {"input": ["1"], "output": None}}, "wrong_type"),
         ({"private_tests": ["1"]}, "wrong_type"),
         ({"private_tests": None, "generated_tests": None, "public_tests": None}, "no_tests"),
+        ({"solutions": [{"language": 3, "solution": "python 3"}]}, "wrong_type"),
+        ({"solutions": {"language": 3, "solution": "python 3"}}, "wrong_type"),
+        ({"solutions": {"language": ["PYTHON3"], "solution": ["python 3"]}}, "wrong_type"),
+        ({"solutions": {"language": [3], "solution": []}}, "test_mismatch"),
+        ({"incorrect_solutions": {"language": [3], "solution": [None]}}, "wrong_type"),
+        ({"time_limit": 2}, "wrong_type"),
+        ({"time_limit": {"seconds": -1}}, "wrong_type"),
+        ({"time_limit": {"seconds": 1, "nanos": "x"}}, "wrong_type"),
+        ({"time_limit": {"seconds": float("nan")}}, "wrong_type"),
     ],
 )
 def test_code_contests_refuses(changes, reason):
@@ -194,6 +210,8 @@ def test_private_tests_that_cannot_be_unpacked_refuse_the_row(private):
         ({"private_test_cases": '[{"input": "1"}]'}, "test_mismatch"),
         ({"private_test_cases": "[]", "public_test_cases": "[]"}, "no_tests"),
         ({"metadata": '{"func_name": "f"}'}, "wrong_type"),
+        ({"metadata": "[1]"}, "wrong_type"),
+        ({"starter_code": ["def f"]}, "wrong_type"),
     ],
 )
 def test_live_code_bench_refuses(changes, reason):
@@ -256,6 +274,33 @@ def test_own_rows_refuse(changes, reason):
 )
 def test_tolerance_is_what_the_question_declares(question, tolerance):
     assert declared_tolerance(question) == tolerance
+
+
+ODD = (0, -1, 2.5, math.inf, True, "[", [1], [[]], [{}], {"a": 1}, {"input": 3, "output": 3}, b"x")
+
+
+@pytest.mark.parametrize("convert", [apps, code_contests, live_code_bench, own])
+def test_no_odd_field_speaks_in_the_words_of_python(convert):
+    rows = {apps: apps_row(), code_contests: contest_row(), live_code_bench: bench_row()}
+    row = rows.get(
+        convert, {"question": "q", "tests": [{"input": "1", "output": "2"}], "golden": "", "id": 1}
+    )
+    for field, odd in itertools.product(row, ODD):
+        # Anything but a BadRowError would be told as it is.
+        with suppress(BadRowError):
+            convert(row | {field: odd})
+
+
+def test_a_reason_names_its_field():
+    assert refused(apps, apps_row(starter_code=5), "wrong_type") == "starter_code is a number, not a text"
+    row = contest_row(solutions=[{"language": 3}])
+    assert refused(code_contests, row, "wrong_type") == "solutions is a list, not an object"
+    row = contest_row(solutions={"language": 3, "solution": []})
+    assert refused(code_contests, row, "wrong_type") == "solutions.language is a number, not a list"
+    text = refused(code_contests, contest_row(time_limit={"seconds": -1}), "wrong_type")
+    assert text == "time_limit.seconds is -1, not a number from 0"
+    text = refused(live_code_bench, bench_row(public_test_cases="[3]"), "wrong_type")
+    assert text == "public_test_cases: a test is a number, not an object"
 
 
 def test_the_presets_find_their_converters():

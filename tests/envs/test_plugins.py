@@ -1,12 +1,16 @@
 """Plug-ins: what is in force, what is refused and where, and packages that bring names by entry points."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from pettingllms import plugins as loading
 from pettingllms.agents import AGENTS
+from pettingllms.cli.doctor import overshadowed
 from pettingllms.cli.new_env import scaffold
 from pettingllms.envs import ENVS
 from pettingllms.errors import RefusedError
@@ -224,6 +228,19 @@ def test_two_packages_with_one_name_are_refused_and_a_plugin_may_not_take_it(ins
         ENVS.load("words_env")
 
 
+def test_entry_points_without_effect_are_told_with_both_places(installed):
+    installed(ROWS.replace("words_env =", "math_env ="))
+    own, theirs = "pettingllms.envs.math:MathEnv", "word_games:ReverseEnv of the package word-games"
+    told = f"the environment 'math_env' is {own}, so that {theirs} has no effect"
+    assert ENVS.overshadowed() == [told] and AGENTS.overshadowed() == []
+    assert ENVS.load("math_env").__name__ == "MathEnv"
+    installed(ROWS.replace("word_games", "other_games"), name="other-games")
+    AGENTS.__dict__.pop("_installed", None)
+    (twice,) = AGENTS.overshadowed()
+    assert "word_games:ReverseWriter of the package word-games" in twice and "other_games:Rev" in twice
+    assert overshadowed() == [told, twice]
+
+
 def test_tables_are_known_without_looking_for_packages():
     code = (
         "import sys; from pettingllms.envs import ENVS; assert 'math_env' in ENVS; ENVS.load('math_env');"
@@ -231,3 +248,52 @@ def test_tables_are_known_without_looking_for_packages():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("ends", ["import os; os._exit(0)", "import sys; sys.exit()", "raise SystemExit(0)"])
+def test_a_plugin_that_ends_the_process_is_a_fault_at_its_line(ends, tmp_path):
+    told = fault(write(tmp_path / "ends.py", f"import os\n{ends}\n"))
+    assert told.message.startswith("it ends the process while it is loaded (SystemExit") and told.line == 2
+
+
+def test_processes_of_a_plugin_end_as_they_like(tmp_path):
+    lines = (
+        "import os",
+        "if not (child := os.fork()):",
+        "    os._exit(7)",
+        "STATUS = os.waitpid(child, 0)[1]",
+    )
+    after = "END = os._exit\nassert os.waitstatus_to_exitcode(STATUS) == 7"
+    before = os._exit
+    assert use([write(tmp_path / "forks.py", "\n".join([*lines, after]))]) == []
+    assert os._exit is before
+
+
+def test_a_plugin_that_never_ends_loading_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "LOADING_SECONDS", 0.05)
+    text = "x = 1\nwhile True:\n    try:\n        x += 1\n    except Exception:\n        pass\n"
+    told = fault(write(tmp_path / "loops.py", text))
+    assert told.message == "loading it takes more than 0.05 seconds" and told.line in range(2, 7)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "refused"),
+    [
+        ("def tasks(cls, dataset, split, options, seed): return []", True),
+        ("@staticmethod\n    def tasks(cls, dataset, split, options, seed): return []", True),
+        ("@classmethod\n    def tasks(cls, dataset, split): return []", True),
+        ("tasks = property(lambda self: [])", True),
+        ("@staticmethod\n    def tasks(dataset, split, options, seed): return []", False),
+        ("@classmethod\n    def tasks(cls, *given): return []", False),
+    ],
+)
+def test_tasks_are_asked_of_the_class(tasks, refused, tmp_path):
+    own = CLASSES.index("    @classmethod\n    def tasks")
+    rest = CLASSES.index("    def success")
+    text = f"{CLASSES[:own]}    {tasks}\n\n{CLASSES[rest:]}ENV_CLASS_MAPPING['reverse_env'] = ReverseEnv\n"
+    faults = use([write(tmp_path / "odd_env.py", text)])
+    assert bool(faults) is refused, faults
+    if refused:
+        call = "has a tasks that cannot be called as ReverseEnv.tasks(dataset, split, options, seed)"
+        assert call in faults[0].message and faults[0].line == len(text.splitlines())

@@ -118,6 +118,23 @@ HOSTILE = {
     ),
     "kills_everyone": Hostile("import os\nos.kill(-1, 9)", (ERROR,)),
     "kills_its_server": Hostile("import os\nos.kill(os.getppid(), 9)", (ERROR,)),
+    "has_the_kernel_kill_its_server": Hostile(
+        "import fcntl, os, socket\n"
+        "one, other = socket.socketpair()\n"
+        "fcntl.fcntl(one, fcntl.F_SETOWN, os.getppid())\n"
+        "fcntl.fcntl(one, 10, 9)\n"
+        "fcntl.fcntl(one, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)\n"
+        "other.send(b'x')",
+        (ERROR,),
+    ),
+    "has_the_kernel_kill_its_server_by_ioctl": Hostile(
+        "import fcntl, os, socket, struct\n"
+        "one, other = socket.socketpair()\n"
+        "fcntl.ioctl(one, 0x8901, struct.pack('i', os.getppid()))\n"
+        "fcntl.fcntl(one, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)\n"
+        "other.send(b'x')",
+        (ERROR,),
+    ),
     "kills_its_server_by_thread": Hostile(
         "import ctypes, os\np = os.getppid()\nlibc = ctypes.CDLL(None)\n"
         "print([libc.syscall(n, p, p, 9) for n in (234, 131)])",

@@ -12,16 +12,25 @@ import pytest
 
 from pettingllms.sandbox import bubblewrap, home, limits, scratch
 from pettingllms.sandbox.seccomp import filter_for
-from pettingllms.sandbox.syscalls import ARCHITECTURES, CLONE, CLONE3, DENIED, HIGHEST, ON_ITSELF
+from pettingllms.sandbox.syscalls import (
+    ARCHITECTURES,
+    CLONE,
+    CLONE3,
+    COMMANDED,
+    DENIED,
+    HIGHEST,
+    ON_ITSELF,
+    SIGNALLING,
+)
 
 ALLOW, KILL = "allow", "kill"
 PROCESS = 4711
 MACHINES = sorted(ARCHITECTURES)
 
 
-def verdict(machine, number, first=0, architecture=None):
+def verdict(machine, number, first=0, architecture=None, second=0):
     """What the filter says of a call: an interpreter of the few instructions that it has."""
-    data = struct.pack("=IIQ6Q", number, architecture or ARCHITECTURES[machine], 0, first, 0, 0, 0, 0, 0)
+    data = struct.pack("=IIQ6Q", number, architecture or ARCHITECTURES[machine], 0, first, second, 0, 0, 0, 0)
     code = filter_for(machine, PROCESS)
     place = loaded = 0
     while True:
@@ -56,6 +65,19 @@ def test_calls_on_processes_pass_on_the_caller_alone(machine, name):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("call", sorted(COMMANDED))
+def test_commands_that_send_signals_are_refused_and_no_others(machine, call):
+    number = getattr(COMMANDED[call], machine)
+    for command in (*range(64), *range(0x8900, 0x8910), 0x5401, 1024, 2**32 - 1):
+        refused = command in (8, 10, 15, 0x8901, 0x8902)
+        for high in (0, 1 << 32):
+            # The kernel looks at the lower half only.
+            wanted = "EPERM" if refused else ALLOW
+            assert verdict(machine, number, second=high | command) == wanted, command
+    assert len(SIGNALLING) == 5
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_clone_makes_threads_only_and_clone3_does_not_exist(machine):
     # The flags of glibc's pthread_create and of its fork.
     assert verdict(machine, getattr(CLONE, machine), 0x3D0F00) == ALLOW
@@ -84,7 +106,13 @@ def test_numbers_are_those_of_the_kernel_headers(machine):
         name: int(number)
         for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\s", HEADERS[machine].read_text())
     }
-    for name, call in (*DENIED.items(), *ON_ITSELF.items(), ("clone", CLONE), ("clone3", CLONE3)):
+    for name, call in (
+        *DENIED.items(),
+        *ON_ITSELF.items(),
+        *COMMANDED.items(),
+        ("clone", CLONE),
+        ("clone3", CLONE3),
+    ):
         assert getattr(call, machine) == found.get(name), name
 
 

@@ -1,12 +1,16 @@
 """The tasks of a run: recorded in its manifest, and the same when it goes on."""
 
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from row_files import experiment, sums, write_lines
 
-from pettingllms.errors import CheckpointError
+from pettingllms.envs.splits import tasks_of
+from pettingllms.errors import CheckpointError, RefusedError
+from pettingllms.plugins import digests
 from pettingllms.training.datasets import run_tasks
 from pettingllms.training.events import EventStream
 
@@ -99,3 +103,50 @@ def test_a_manifest_that_cannot_be_read_compares_nothing(tmp_path, rows):
     (tmp_path / "manifest.json").write_text("[1, 2")
     begin(tmp_path, config(rows), tmp_path / BEGIN)
     assert set(manifest(tmp_path)) == {"data"}
+
+
+def test_a_plugin_that_has_changed_is_told(tmp_path, rows):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("x = 1\n")
+    own = config(rows).model_copy(update={"plugins": [str(plugin)]})
+    begin(tmp_path, own)
+    first = manifest(tmp_path)["plugins"]
+    assert first == {str(plugin): hashlib.sha256(b"x = 1\n").hexdigest()}
+    begin(tmp_path, own, tmp_path / BEGIN)
+    warned = "is not what it was when the run began"
+    assert warned not in (tmp_path / "events.jsonl").read_text()
+    plugin.write_text("x = 2\n")
+    begin(tmp_path, own, tmp_path / BEGIN)
+    assert f"the plug-in {plugin} {warned}" in (tmp_path / "events.jsonl").read_text()
+    assert manifest(tmp_path)["plugins"] != first
+
+
+def test_digests_are_of_files_and_of_modules(tmp_path):
+    found = digests([str(tmp_path / "missing.py"), "json", "sys", "no_such_module"])
+    assert found == {"json": hashlib.sha256(Path(json.__file__).read_bytes()).hexdigest()}
+
+
+def test_training_leaves_out_what_held_out_tasks_ask(tmp_path, rows):
+    bench = write_lines(tmp_path / "bench.jsonl", sums(3, first=4))
+    shared = config(rows, benchmark=str(bench))
+    options = {**shared.env.options, "drop_contaminated": True}
+    clean = shared.model_copy(update={"env": shared.env.model_copy(update={"options": options})})
+    whole = begin(tmp_path, shared)
+    assert manifest(tmp_path)["data"]["train"]["contaminated"] == 0
+    tasks = begin(tmp_path, clean)
+    asked = {task.data["question"] for split in ("val", "test") for task in tasks[split]}
+    kept = [task for task in whole["train"] if task.data["question"] not in asked]
+    assert list(tasks["train"]) == kept and len(kept) < len(whole["train"])
+    told = manifest(tmp_path)["data"]["train"]
+    assert told["contaminated"] == len(whole["train"]) - len(kept) and told["tasks"] == len(kept)
+    left_out = f"{told['contaminated']} training tasks share text with held-out ones, and are left out"
+    assert left_out in (tmp_path / "events.jsonl").read_text()
+    assert tasks_of(clean, "train") == tasks["train"], "alone, too"
+
+
+def test_nothing_left_to_train_on_is_refused(tmp_path, rows):
+    own = config(rows, benchmark=str(rows))
+    options = {**own.env.options, "drop_contaminated": True}
+    own = own.model_copy(update={"env": own.env.model_copy(update={"options": options})})
+    with pytest.raises(RefusedError, match="all 16 training tasks of"):
+        begin(tmp_path, own)

@@ -53,13 +53,15 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
     """`env.dataset` or `env.benchmark` is a name that this version does not know.
 
     It knows presets, `hf:owner/name` for a dataset of the Hugging Face hub, paths of `*.jsonl`, `*.json` and
-    `*.parquet` files and of folders with such files, and `builtin:` sets. The experiment may be right;
-    `train` and `sweep run` refuse it.
+    `*.parquet` files and of folders with such files, and `builtin:` sets. A path has a slash or such an
+    ending: the folder `rows` is written `rows/`. The experiment may be right; `train` and `sweep run` refuse
+    it.
     """
     for key, name in _sets(context):
         if not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
             near = closest(name, PRESETS)
             known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"
+            known += f"; a folder of that name is '{name}/'"
             message = f"{key} {name!r} is not available in this version"
             yield Finding(("env", key), message, f"did you mean {near}?" if near else known)
 

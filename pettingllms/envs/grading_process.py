@@ -1,4 +1,4 @@
-"""Comparison of expressions in processes of their own, which are killed where they take too long."""
+"""Processes that compare expressions or ask scorers, and are killed where they take too long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 from pettingllms.envs.grading_verdict import Verdict
 from pettingllms.errors import InfrastructureError
@@ -27,6 +29,9 @@ REMEMBERED = 4096
 MOST = 2
 """Processes at one time."""
 
+Work = Literal["compare", "score"]
+"""Expressions are compared by math-verify; tasks of reasoning-gym have scorers of their own."""
+
 _SERVER = Path(__file__).with_name("grading_server.py")
 
 
@@ -35,13 +40,16 @@ class LostComparerError(Exception):
 
 
 class Comparer:
-    """One process, and one comparison at a time. Raises LostComparerError where it does not start."""
+    """One process, for one kind of work, and one answer at a time.
 
-    def __init__(self) -> None:
+    Raises LostComparerError where it does not start.
+    """
+
+    def __init__(self, work: Work) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = self._started(theirs)
+            self._process = self._started(theirs, work)
         self._lines = self._socket.makefile("rb")
         try:
             if said := self._said(START_SECONDS):
@@ -53,10 +61,10 @@ class Comparer:
             self.close()
             raise
 
-    def compare(self, gold: str, answer: str, seconds: float) -> Verdict:
+    def verdict(self, asked: str, seconds: float) -> Verdict:
         """The verdict. Raises TimeoutError after `seconds`, and LostComparerError where the process ended."""
         try:
-            self._socket.sendall(json.dumps([gold, answer]).encode() + b"\n")
+            self._socket.sendall(asked.encode() + b"\n")
         except OSError as error:
             raise LostComparerError(f"it has ended: {error}") from error
         return Verdict(self._said(seconds))
@@ -70,12 +78,12 @@ class Comparer:
         self._socket.close()
         self._errors.close()
 
-    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+    def _started(self, theirs: socket.socket, work: Work) -> subprocess.Popen[bytes]:
         # What is installed for this process may lie where an isolated one does not look.
         paths = [path for path in sys.path if path]
         try:
             return subprocess.Popen(
-                [sys.executable, "-I", "-B", str(_SERVER), json.dumps(paths)],
+                [sys.executable, "-I", "-B", str(_SERVER), json.dumps(paths), work],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -107,21 +115,21 @@ class Comparer:
 class Comparers:
     """A few processes, each started when it is first needed. Safe to use from many threads."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, work: Work = "compare") -> None:
+        self._size, self._work = size, work
         self._idle: queue.SimpleQueue[Comparer | None] = queue.SimpleQueue()
         for _ in range(size):
             self._idle.put(None)
-        self._known: dict[tuple[str, str], Verdict] = {}
+        self._known: dict[str, Verdict] = {}
         self.started = 0
 
-    def compare(self, gold: str, answer: str, seconds: float) -> tuple[Verdict, float]:
-        """The verdict, and how long it was waited for a process. Raises InfrastructureError without one.
+    def verdict(self, asked: str, seconds: float) -> tuple[Verdict, float]:
+        """The verdict on what is `asked`, and how long it was waited for a process.
 
-        An answer at which two processes end is as one that takes too long: it takes too much memory.
+        Raises InfrastructureError where none can be had. An answer at which two processes end is as one that
+        takes too long: it takes too much memory.
         """
-        key = gold, answer
-        if (known := self._known.get(key)) is not None:
+        if (known := self._known.get(asked)) is not None:
             return known, 0.0
         begin = time.monotonic()
         one, computing = self._idle.get(), 0.0
@@ -129,13 +137,13 @@ class Comparers:
         try:
             for _ in range(2):
                 one = one or self._fresh()
-                asked = time.monotonic()
+                since = time.monotonic()
                 try:
-                    verdict = one.compare(gold, answer, seconds - computing)
-                    computing += time.monotonic() - asked
+                    verdict = one.verdict(asked, seconds - computing)
+                    computing += time.monotonic() - since
                     break
                 except (TimeoutError, LostComparerError) as failed:
-                    computing += time.monotonic() - asked
+                    computing += time.monotonic() - since
                     one.close()
                     one = None
                     if isinstance(failed, TimeoutError) or computing >= seconds:
@@ -144,7 +152,7 @@ class Comparers:
             self._idle.put(one)
         if len(self._known) >= REMEMBERED:
             self._known.clear()
-        self._known[key] = verdict
+        self._known[asked] = verdict
         return verdict, time.monotonic() - begin - computing
 
     def close(self) -> None:
@@ -157,37 +165,44 @@ class Comparers:
     def _fresh(self) -> Comparer:
         self.started += 1
         try:
-            return Comparer()
+            return Comparer(self._work)
         except LostComparerError as lost:
             raise InfrastructureError(
-                f"the process that compares mathematical answers: {lost}",
-                help="math-verify comes with the extra hf: `uv sync --extra hf`",
+                f"the process that grades mathematical answers: {lost}",
+                help="math-verify is in the extra hf, reasoning-gym in the extra reasoning",
             ) from lost
 
 
-_comparers: Comparers | None = None
+_comparers: dict[Work, Comparers] = {}
 _making = threading.Lock()
 
 
-def shared_comparers() -> Comparers:
+def shared_comparers(work: Work) -> Comparers:
     """Those of this process."""
-    global _comparers  # noqa: PLW0603 - one pool for all threads
     with _making:
-        if _comparers is None:
-            _comparers = Comparers(min(MOST, usable_cores()))
-            atexit.register(_comparers.close)
-        return _comparers
+        if work not in _comparers:
+            _comparers[work] = Comparers(min(MOST, usable_cores()), work)
+            atexit.register(_comparers[work].close)
+        return _comparers[work]
 
 
 def compare(gold: str, answer: str, seconds: float) -> tuple[Verdict, float]:
-    """Compare two expressions with math-verify; see `Comparers.compare`."""
-    return shared_comparers().compare(gold, answer, seconds)
+    """Compare two expressions with math-verify; see `Comparers.verdict`."""
+    asked = json.dumps({"gold": gold, "answer": answer})
+    return shared_comparers("compare").verdict(asked, seconds)
+
+
+def score(scorer: Mapping[str, Any], answer: str, seconds: float) -> tuple[Verdict, float]:
+    """Ask the scorer of a task of reasoning-gym; see `Comparers.verdict`."""
+    asked = json.dumps({"scorer": dict(scorer), "answer": answer})
+    return shared_comparers("score").verdict(asked, seconds)
 
 
 def _forget() -> None:
     """A process that is forked from this one has comparers of its own."""
-    global _comparers, _making
-    _comparers, _making = None, threading.Lock()
+    global _making  # noqa: PLW0603 - one lock for all threads
+    _making = threading.Lock()
+    _comparers.clear()
 
 
 if hasattr(os, "register_at_fork"):

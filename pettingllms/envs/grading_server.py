@@ -1,4 +1,6 @@
-"""The process that compares expressions with math-verify; one line of JSON asks, another one answers.
+"""The process that compares expressions with math-verify, and asks the scorers of reasoning-gym.
+
+One line of JSON asks, another one answers.
 
 It is started by the path of this file, imports nothing of this package, and is killed where it takes too
 long.
@@ -25,14 +27,19 @@ def main() -> None:
     limit = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, limit))
     try:
-        said = "" if _compared("1", "2") == "wrong" else "math-verify takes 1 and 2 for the same"
+        # Whatever is imported now costs no answer its time.
+        if sys.argv[2] == "score":
+            import reasoning_gym  # noqa: F401
+        else:
+            _compared("1", "2")
+        said = ""
     except ImportError as error:
-        said = f"math-verify is not installed ({error})"
+        said = str(error)
     with asked.makefile("rwb") as lines:
         _tell(lines, said)
         for line in lines:
             signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
-            _tell(lines, _verdict(*json.loads(line)))
+            _tell(lines, _verdict(**json.loads(line)))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -41,9 +48,9 @@ def _tell(lines: Any, word: str) -> None:
     lines.flush()
 
 
-def _verdict(gold: str, answer: str) -> str:
+def _verdict(answer: str, gold: str = "", scorer: dict[str, Any] | None = None) -> str:
     try:
-        return _compared(gold, answer)
+        return _compared(gold, answer) if scorer is None else _scored(scorer, answer)
     except MemoryError:
         return "timeout"
     except Exception:
@@ -62,6 +69,23 @@ def _compared(gold: str, answer: str) -> str:
     if not all(both):
         return "unparsable"
     return "correct" if verify(both[0], both[1], timeout_seconds=None) else "wrong"
+
+
+def _scored(scorer: dict[str, Any], answer: str) -> str:
+    """Whether the task says that `answer` solves it. It is made again: its data is no JSON."""
+    import reasoning_gym
+
+    key = json.dumps(scorer, sort_keys=True)
+    if key not in _tasks:
+        rows = reasoning_gym.create_dataset(scorer["name"], size=scorer["size"], seed=scorer["seed"])
+        _tasks.clear()
+        _tasks[key] = rows, rows[scorer["place"]]
+    rows, task = _tasks[key]
+    return "correct" if rows.score_answer(answer, task) == 1 else "wrong"
+
+
+_tasks: dict[str, Any] = {}
+"""The last task that was asked about, by what it is."""
 
 
 if __name__ == "__main__":

@@ -45,8 +45,6 @@ AGENT: Table = {
     "val_llm_config": LLM,
 }
 
-SETS = {"code_contests": "CodeContests"}
-
 ENV: Table = {
     "map_size": OldName("env.options.map_size"),
     "image_save_dir": IMAGES,
@@ -55,13 +53,9 @@ ENV: Table = {
     **each("math_ratio apps_ratio max_code_val task_type", MIXED),
 }
 
-MIXED_SETS = {"code_contests": "CodeContests"}
-
-ENV: Table = {
-    **{f"dataset_{part}": OldName(f"env.options.parts.{part}.dataset", SETS) for part in ("math", "code")},
-    **{
-        f"benchmark_{part}": OldName(f"env.options.parts.{part}.benchmark", SETS) for part in ("math", "code")
-    },
+MIXED_ENV: Table = {
+    **{f"dataset_{part}": OldName(f"env.options.parts.{part}.dataset") for part in ("math", "code")},
+    **{f"benchmark_{part}": OldName(f"env.options.parts.{part}.benchmark") for part in ("math", "code")},
     "math_ratio": OldName("env.options.parts.math.ratio"),
     "max_code_val": OldName("env.options.parts.code.max_validation"),
     "apps_ratio": DoneOnlyAs((0,), "APPS can be a part of its own in env.options.parts"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from pettingllms.config.agents import EnvConfig
 from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import preset_of
@@ -19,10 +22,28 @@ BUILT_IN = {
 
 def played_in(env: EnvConfig) -> list[str]:
     """The environments that tasks of an experiment are played in: its own, and those of its parts."""
+    return [env.name, *dict.fromkeys(name for _, name, _ in parts_named(env) if name in ENVS)]
+
+
+def sets_named(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Keys of datasets, the environments that shall play them, and their names: of the run and of its parts.
+
+    None for an environment of one's own, which may mean something else by a name.
+    """
+    for place, name, written in (("env",), env.name, env), *parts_named(env):
+        if name in ENVS.announced or (name in ENVS and ENVS[name].startswith("pettingllms.")):
+            for key in ("dataset", "benchmark"):
+                found = written.get(key) if isinstance(written, dict) else getattr(written, key)
+                if isinstance(found, str):
+                    yield (*place, key), name, found
+
+
+def parts_named(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
+    """The parts of a mixture, as they are written: place, environment, and all keys."""
     parts = env.options.get("parts") if env.name == "mixed_env" else None
-    named = parts.items() if isinstance(parts, dict) else ()
-    found = [part.get("env", f"{name}_env") for name, part in named if isinstance(part, dict)]
-    return [env.name, *dict.fromkeys(name for name in found if isinstance(name, str) and name in ENVS)]
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, dict) and isinstance(kind := part.get("env", f"{name}_env"), str):
+            yield ("env", "options", "parts", name), kind, part
 
 
 def home_of(source: str) -> str | None:

@@ -91,8 +91,10 @@ def test_agents_play_in_their_part_and_metrics_say_which():
     agent("reasoning_generator").act(twin.seen_by(agent("verifier")), f"#### {math.task.data['answer']}")
     assert twin.success() and twin.team_reward() == 1.0 and not math.success()
     assert twin.metrics() == {
-        "math/success_rate": 1.0, "math/team_reward": 1.0,
-        "math/grading_timeout": 0.0, "math/unparsable": 0.0,
+        "math/success_rate": 1.0,
+        "math/team_reward": 1.0,
+        "math/grading_timeout": 0.0,
+        "math/unparsable": 0.0,
     }
 
 

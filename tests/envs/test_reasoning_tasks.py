@@ -60,8 +60,8 @@ def test_tasks_without_gold_or_that_change_are_refused_by_name(name):
 
 
 def test_an_unknown_name_and_a_missing_package_are_told():
-    with pytest.raises(RefusedError, match="no tasks 'gsm'") as caught:
-        generate("reasoning_gym:gsm", "train", OPTIONS, 0)
+    with pytest.raises(RefusedError, match="no tasks 'gsm_symbolics'") as caught:
+        generate("reasoning_gym:gsm_symbolics", "train", OPTIONS, 0)
     assert "gsm_symbolic" in caught.value.help
 
 

@@ -29,7 +29,7 @@ class MathOptions(DataOptions):
     """Training problems of sets that are made: `builtin:` and `reasoning_gym:`."""
     require_simplified: bool | None = None
     """Whether an answer that is a number has to be written as one: `6*7` is wrong then where 42 is right.
-    Default: true for `builtin:` sets, whose questions could be repeated as an answer; false for others."""
+    Default: true for sets that are made, whose questions could be repeated as an answer; false for others."""
     tool_error_reward: float = Field(-1.0, ge=-1, le=0)
     """Local reward of a program that is missing, crashes, or runs out of time, memory or output."""
     tool_seconds: float = Field(5.0, gt=0)
@@ -139,7 +139,8 @@ class MathEnv(Env):
     def _grade(self, answer: str) -> Verdict:
         scorer = self.task.data.get("scorer")
         if scorer is not None:
-            return reasoning.scored(scorer, self.task.data["answer"], answer)
+            simplified = self.options.require_simplified is not False
+            return reasoning.scored(scorer, self.task.data["answer"], answer, simplified=simplified)
         return grade(Gold.of(self.task.data, simplified=self.options.require_simplified), answer)
 
 

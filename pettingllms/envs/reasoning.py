@@ -82,7 +82,7 @@ def generate(dataset: str, split: Split, options: Any, seed: int) -> Sequence[Ta
     return split_of(dataset, list(found.values()), split, options)
 
 
-def scored(scorer: Mapping[str, Any], gold: str, answer: str) -> Verdict:
+def scored(scorer: Mapping[str, Any], gold: str, answer: str, *, simplified: bool = True) -> Verdict:
     """What `answer` is worth: a number by the rules of `grade`, anything else by the package's own scorer.
 
     It has to give the full score: parts of it are given for much that is no solution. It works in a process
@@ -91,7 +91,7 @@ def scored(scorer: Mapping[str, Any], gold: str, answer: str) -> Verdict:
     if answer.strip() == gold.strip():
         return Verdict.CORRECT
     if number(gold) is not None:
-        return grade(Gold(gold), answer)
+        return grade(Gold(gold, simplified=simplified), answer)
     if len(answer) > _LONGEST:
         return Verdict.TIMEOUT
     if scorer["name"] in _EVALUATED and not _is_mathematics(answer):

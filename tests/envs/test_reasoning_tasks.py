@@ -29,6 +29,14 @@ def test_the_gold_answer_is_right_and_that_of_another_task_is_wrong(name):
             assert env.propose(other.data["answer"]).reason != Verdict.CORRECT
 
 
+def test_the_question_is_no_answer():
+    (task, *_) = generate("reasoning_gym:basic_arithmetic", "test", OPTIONS, 0)
+    env = MathEnv(task, OPTIONS)
+    assert env.propose(f"{task.data['answer']} + 0").reason == Verdict.WRONG
+    lenient = OPTIONS.model_copy(update={"require_simplified": False})
+    assert MathEnv(task, lenient).propose(f"{task.data['answer']} + 0").reason == Verdict.CORRECT
+
+
 def test_splits_share_no_question_and_one_seed_gives_one_set():
     found = [generate("reasoning_gym:gsm_symbolic", split, OPTIONS, 0) for split in ("train", "val", "test")]
     questions = [task.data["question"] for split in found for task in split]

@@ -26,7 +26,7 @@ class RowFormat:
 
     def without(self, preset: str | None) -> RowFormat:
         """The same without the rows of `preset`, which are counted as such."""
-        if preset not in self.overlaps:
+        if preset is None or preset not in self.overlaps:
             return self
         name, value = self.overlaps[preset]
 

@@ -13,6 +13,13 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "tool_generator": "pettingllms.agents.math:ToolGenerator",
         "reasoning_generator": "pettingllms.agents.math:ReasoningGenerator",
         "verifier": "pettingllms.agents.math:Verifier",
+        "math_selfverify_single_agent": "pettingllms.agents.math:SelfVerifyingReasoner",
+        "sample_reasoning_agent": "pettingllms.agents.math:SampleReasoner",
+        "sample_tool_agent": "pettingllms.agents.math:SampleTool",
+        "aggregator": "pettingllms.agents.math:Aggregator",
+        # The names that existing experiments have for it.
+        "aggreted_agent": "pettingllms.agents.math:Aggregator",
+        "aggregation_agent": "pettingllms.agents.math:Aggregator",
         "code_generator": "pettingllms.agents.code:CodeGenerator",
         "test_generator": "pettingllms.agents.code:TestGenerator",
         "code_selfverify_single_agent": "pettingllms.agents.code:SelfVerifyingAgent",

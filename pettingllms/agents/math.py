@@ -1,4 +1,4 @@
-"""The roles of `math_env`: write a program, reason to an answer, verify the answer."""
+"""The roles of `math_env`: write a program, reason to an answer, verify it, choose among several."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Hashable
 
 from pettingllms.agents.base import Agent
+from pettingllms.agents.single import ActingFor
 from pettingllms.envs.base import Outcome
-from pettingllms.envs.grading import last_box, number
+from pettingllms.envs.grading import final_answer, last_box, opinion_of
 from pettingllms.envs.math import MathEnv
 
 _PROGRAM = re.compile(r"```(?:python)?[ \t]*\n(.*?)```", re.DOTALL)
@@ -43,13 +44,11 @@ class ReasoningGenerator(Agent):
 
     def act(self, env: MathEnv, text: str) -> Outcome:
         """Propose the last boxed answer of `text`."""
-        return env.propose(last_box(text))
+        return env.propose(final_answer(text))
 
     def opinion(self, env: MathEnv, text: str) -> Hashable | None:  # noqa: ARG002 - the base class's
         """The last boxed answer; different ways to write one number are one opinion."""
-        answer = (last_box(text) or "").strip()
-        value = number(answer)
-        return (answer or None) if value is None else value
+        return opinion_of(final_answer(text))
 
 
 class Verifier(Agent):
@@ -68,6 +67,57 @@ class Verifier(Agent):
     def opinion(self, env: MathEnv, text: str) -> Hashable | None:  # noqa: ARG002 - the base class's
         """The verdict."""
         return _verdict(text)
+
+
+class SampleReasoner(ReasoningGenerator):
+    """Answers with a box, as one of several whose answers an aggregator sees; knows the question only."""
+
+    def observe(self, env: MathEnv) -> str:
+        """The question: what others answered does not matter to it."""
+        return env.question
+
+    def act(self, env: MathEnv, text: str) -> Outcome:
+        """Offer the last boxed answer of `text`."""
+        return env.offer(final_answer(text))
+
+
+class SampleTool(ToolGenerator):
+    """Answers with a program, as one of several; what it prints last is offered to the aggregator."""
+
+    def observe(self, env: MathEnv) -> str:
+        """The question: what others answered does not matter to it."""
+        return env.question
+
+    def act(self, env: MathEnv, text: str) -> Outcome:
+        """Run the first fenced program of `text`, and offer what it prints last."""
+        outcome = env.run(_program(text))
+        if env.output is not None:
+            env.candidates += (env.output,)
+        return outcome
+
+
+class Aggregator(ReasoningGenerator):
+    """Gives the final answer, having seen those of all who answered before."""
+
+    system_prompt = "Several answers were given, and some may be wrong. Give the right one in \\boxed{}."
+
+    def observe(self, env: MathEnv) -> str:
+        """The question and all answers that were offered, in the order in which they came."""
+        if not env.candidates:
+            return f"{env.question} Nobody gave an answer."
+        return f"{env.question} Given answers: {', '.join(map(_short, env.candidates))}."
+
+
+class SelfVerifyingReasoner(ActingFor):
+    """Answers, judges its own answer, and answers anew until it approves."""
+
+    def role(self, env: MathEnv) -> str:
+        """A verdict comes after an answer, and another answer after one that was not approved."""
+        return "verifier" if env.answer is not None and env.approved is None else "reasoning_generator"
+
+    def skips(self, env: MathEnv) -> bool:
+        """Nothing is left to do once the agent approves its own answer."""
+        return env.approved is True
 
 
 def _program(text: str) -> str | None:

@@ -8,12 +8,13 @@ from typing import Any
 from pettingllms.agents import AGENTS
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.envs import ENVS
+from pettingllms.envs.homes import played_in
 
 
 def runs_programs(config: ExperimentConfig) -> bool:
-    """True where the environment or an agent of the team says so (`runs_programs`)."""
+    """True where an environment or an agent of the team says so (`runs_programs`)."""
     agents = config.agent_policy_configs.agent_configs.values()
-    return ENVS.load(config.env.name).runs_programs or any(
+    return any(ENVS.load(name).runs_programs for name in played_in(config.env)) or any(
         AGENTS.load(agent.agent or agent.name).runs_programs for agent in agents
     )
 

@@ -68,10 +68,11 @@ def _require_sandbox(config: ExperimentConfig) -> None:
     """Known solutions of rows are programs of strangers, too."""
     from pettingllms.agents.sandboxed import require_sandbox
     from pettingllms.envs import ENVS
+    from pettingllms.envs.homes import played_in
     from pettingllms.plugins import require
 
     require(config.plugins)
-    if ENVS.load(config.env.name).runs_programs:
+    if any(ENVS.load(name).runs_programs for name in played_in(config.env)):
         require_sandbox([config])
 
 

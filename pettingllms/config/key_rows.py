@@ -19,7 +19,7 @@ from pettingllms.config.key_meanings import (
     Untrained,
     same,
 )
-from pettingllms.config.original_keys import KEYS
+from pettingllms.config.original_keys import ENV, KEYS, MIXED_ENV
 from pettingllms.documents.source import KeyPath
 
 AGENTS: KeyPath = ("agent_policy_configs", "agent_configs")
@@ -41,7 +41,14 @@ class Row(NamedTuple):
 
 def rows_of(data: dict[str, Any]) -> list[Row]:
     """Every key of `data` that a table knows, in order."""
-    return [*_rows(data, KEYS, ()), *_ranks_of_zero(data)]
+    return [*_rows(data, _keys(data), ()), *_ranks_of_zero(data)]
+
+
+def _keys(data: dict[str, Any]) -> Table:
+    """The keys that an experiment with this environment may have."""
+    if get(data, ("env", "name")) != "mixed_env":
+        return KEYS
+    return {**KEYS, "env": {**ENV, **MIXED_ENV}}
 
 
 def section(data: Any, path: KeyPath) -> dict[str, Any]:
@@ -65,10 +72,12 @@ def reading_depends_on(data: dict[str, Any], swept: Collection[KeyPath]) -> dict
     """
     found: dict[KeyPath, set[KeyPath]] = {}
     sections: dict[KeyPath, list[Row]] = {}
-    for row in _rows(data, KEYS, ()):
+    for row in _rows(data, _keys(data), ()):
         sections.setdefault(told_with(row.path), []).append(row)
         for path, others in _others(row, data):
             found.setdefault(path, set()).update(others)
+        if row.path[0] == "env" and row.path[-1] in MIXED_ENV:
+            found.setdefault(row.path, set()).add(("env", "name"))
     for rows in sections.values():
         judged = {row.path for row in rows if isinstance(row.meaning, JUDGED) and _varies(row, swept)}
         for row in rows if judged else ():

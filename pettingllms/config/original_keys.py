@@ -48,9 +48,20 @@ AGENT: Table = {
 ENV: Table = {
     "map_size": OldName("env.options.map_size"),
     "image_save_dir": IMAGES,
+    "name": OldWord({"math_aggretion_env": "math_env"}),
     **each("dataset_math dataset_code benchmark_math benchmark_code", MIXED),
     **each("math_ratio apps_ratio max_code_val task_type", MIXED),
 }
+
+MIXED_ENV: Table = {
+    **{f"dataset_{part}": OldName(f"env.options.parts.{part}.dataset") for part in ("math", "code")},
+    **{f"benchmark_{part}": OldName(f"env.options.parts.{part}.benchmark") for part in ("math", "code")},
+    "math_ratio": OldName("env.options.parts.math.ratio"),
+    "max_code_val": OldName("env.options.parts.code.max_validation"),
+    "apps_ratio": DoneOnlyAs((0,), "APPS can be a part of its own in env.options.parts"),
+    "task_type": DoneOnlyAs(("mixed",)),
+}
+"""What keys of `env` mean where `env.name` is `mixed_env`; in place of those in `ENV`."""
 
 TRAINING: Table = {
     "rollout_mode": OldWord(ROLLOUT_MODES),

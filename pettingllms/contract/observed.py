@@ -31,7 +31,8 @@ def named(what: str) -> Iterator[None]:
 def act(subject: Subject, name: str, env: Env, text: str, what: str = "") -> Outcome:
     """Let an agent act, and check what it says that came of it."""
     with named(f"act of {name}" + (f" on {what}" if what else "")):
-        outcome = subject.agents[name].act(env, text)
+        own = env.seen_by(subject.agents[name])
+        outcome = Outcome(0.0, "no_state") if own is None else subject.agents[name].act(own, text)
         team, success, solved = env.team_reward(), env.success(), env.solved()
     if not isinstance(outcome, Outcome):
         raise ContractError(f"act of {name} gives {outcome!r:.80}, not an Outcome")
@@ -61,7 +62,8 @@ def total(outcome: Outcome, env: Env) -> float:
 def chat(agent: Agent, env: Env) -> list[Message]:
     """What an agent is shown, each message a text that can be encoded."""
     with named(f"the prompt of {agent.name}"):
-        messages = agent.messages(env)
+        own = env.seen_by(agent)
+        messages = [] if own is None else agent.messages(own)
         for message in messages:
             # A tokenizer takes no half of a character.
             message.content.encode("utf-8")

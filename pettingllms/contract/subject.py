@@ -84,7 +84,8 @@ class Subject:
             env = self.start(task)
             for name in [*self.agents, next(iter(self.agents))]:
                 yield name, env.copy()
-                self.agents[name].act(env, self.examples[name].wrong(env))
+                if (own := env.seen_by(self.agents[name])) is not None:
+                    self.agents[name].act(own, self.examples[name].wrong(env))
 
 
 def digest(asked: str) -> str:

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pettingllms.data.presets import PRESETS, preset_converter, preset_name
-from pettingllms.data.rows import BadReason, Converter, value_at
+from pettingllms.data.rows import BadReason, BadRowError, Converter, value_at
 from pettingllms.data.sources import Source
 from pettingllms.errors import RefusedError
 
 
 @dataclass(frozen=True, slots=True)
 class RowFormat:
-    """What reads a row, and what is known to be wrong with some of them."""
+    """What reads a row, and what is known to be wrong with some of them.
+
+    `overlaps`: by the name of a preset, the field and the value by which its rows are known.
+    """
 
     converter: Converter
     known: AbstractSet[BadReason] = frozenset()
+    overlaps: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+
+    def without(self, preset: str | None) -> RowFormat:
+        """The same without the rows of `preset`, which are counted as such."""
+        if preset is None or preset not in self.overlaps:
+            return self
+        name, value = self.overlaps[preset]
+
+        def convert(row: Mapping[str, Any]) -> Mapping[str, Any]:
+            if str(row.get(name)) == str(value):
+                raise BadRowError(BadReason.IN_BENCHMARK, f"its {name} is {value}, as in {preset}")
+            return self.converter(row)
+
+        return RowFormat(convert, {*self.known, BadReason.IN_BENCHMARK}, self.overlaps)
 
 
 def row_format(source: Source, fields: Mapping[str, str] | str, own: Converter | None) -> RowFormat:
@@ -52,7 +69,7 @@ def row_format(source: Source, fields: Mapping[str, str] | str, own: Converter |
 
 def _of_preset(name: str) -> RowFormat:
     preset = PRESETS[name]
-    return RowFormat(preset_converter(preset), preset.known)
+    return RowFormat(preset_converter(preset), preset.known, preset.overlaps)
 
 
 def _mapped(fields: Mapping[str, str], converter: Converter) -> Converter:

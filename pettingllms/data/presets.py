@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from pettingllms.data.rows import BadReason, Converter
 from pettingllms.types import Split
@@ -17,8 +17,9 @@ class Preset:
 
     `env`: the environment whose tasks it holds. `repo`, `revision`: the dataset repository. `files`: of each
     split, as patterns. `converter`: `module:function` for its rows. `known`: what is known to be wrong with
-    some of its rows; such rows are left out and counted, and do not count for `max_bad_fraction`. `remarks`:
-    what to know before using it.
+    some of its rows; such rows are left out and counted, and do not count for `max_bad_fraction`. `overlaps`:
+    by the name of another preset, the field and the value by which its rows are known. `also`: another name.
+    `remarks`: what to know before using it.
     """
 
     env: str
@@ -27,6 +28,8 @@ class Preset:
     converter: str
     revision: str = "main"
     known: frozenset[BadReason] = frozenset()
+    overlaps: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    also: str = ""
     remarks: str = ""
 
 
@@ -42,11 +45,12 @@ PRESETS: Mapping[str, Preset] = {
         known=_REPEATED,
         remarks="some answers are expressions",
     ),
-    "dapo": Preset(
+    "dapo_math": Preset(
         env="math_env",
         repo="BytedTsinghua-SIA/DAPO-Math-17k",
         files={"train": ("data/*.parquet",)},
         converter=f"{_MATH}:dapo",
+        also="dapo",
         known=_REPEATED,
         remarks="rows are repeated about a hundred times; the instruction around each question is taken off",
     ),
@@ -58,7 +62,8 @@ PRESETS: Mapping[str, Preset] = {
         files={"train": ("default/train/*.parquet",)},
         converter=f"{_MATH}:aime",
         known=_REPEATED,
-        remarks="holds the problems of AIME24",
+        overlaps={"AIME24": ("Year", 2024)},
+        remarks="without the year 2024 where `AIME24` is the benchmark",
     ),
     "AIME24": Preset(
         env="math_env",
@@ -85,6 +90,14 @@ PRESETS: Mapping[str, Preset] = {
         repo="openai/gsm8k",
         files={"train": ("main/train-*.parquet",), "test": ("main/test-*.parquet",)},
         converter=f"{_MATH}:gsm8k",
+    ),
+    "OlympiadBench": Preset(
+        env="math_env",
+        repo="Hothan/OlympiadBench",
+        files={"test": ("*OE_TO_maths_en_COMP*.parquet",)},
+        converter=f"{_MATH}:olympiad_bench",
+        known=_REPEATED,
+        remarks="the part `OE_TO_maths_en_COMP`: competition mathematics in English, without images",
     ),
     "apps": Preset(
         env="code_env",
@@ -127,7 +140,7 @@ def preset_name(word: str) -> str | None:
     """The preset that `word` means, by its name or its repository; None where it means none."""
     wanted = _plain(word)
     for name, preset in PRESETS.items():
-        if wanted in (_plain(name), _plain(preset.repo)):
+        if wanted and wanted in (_plain(name), _plain(preset.repo), _plain(preset.also)):
             return name
     return None
 

@@ -12,7 +12,7 @@ from pettingllms.data.formats import RowFormat, row_format
 from pettingllms.data.located import Located, located
 from pettingllms.data.records import DatasetRecord, RecordedTasks, fingerprint
 from pettingllms.data.rows import Converter, Verifier
-from pettingllms.data.sources import Source, source_of
+from pettingllms.data.sources import Source, preset_of, source_of
 from pettingllms.errors import RefusedError
 from pettingllms.types import Split, Task
 
@@ -43,6 +43,7 @@ def load_splits(
     own: Converter | None = None,
     verify: Verifier | None = None,
     benchmark: bool = False,
+    measured_on: str | None = None,
 ) -> dict[Split, RecordedTasks]:
     """The tasks of `splits` from the rows of `source`; the same for the same rows, options and seed.
 
@@ -52,11 +53,13 @@ def load_splits(
 
     `own`: reads rows of the environment's own format. `verify`: looks at what was read. `benchmark`: nothing
     is trained on this source, so that all rows of its test split are taken, else of its validation or
-    training split.
+    training split. `measured_on`: what validation tasks come from instead; rows that are known to be of it
+    are left out.
     Raises RefusedError where rows cannot be had, too many are bad, or too few are left.
     """
     named = source_of(source)
     form = row_format(named, options.benchmark_fields if benchmark else options.fields, own)
+    form = form.without(None if measured_on is None else preset_of(measured_on))
     reading = _Reading(named, located(named), form, verify, options, seed, {})
     return {split: reading.tasks(split, whole=benchmark) for split in splits}
 

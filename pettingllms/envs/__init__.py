@@ -9,8 +9,12 @@ if TYPE_CHECKING:
 
 ENVS: "Registry[type[Env]]" = Registry(
     "environment",
-    {"math_env": "pettingllms.envs.math:MathEnv", "code_env": "pettingllms.envs.code:CodeEnv"},
-    announced=("search_env", "stateful_env", "mixed_env"),
+    {
+        "math_env": "pettingllms.envs.math:MathEnv",
+        "code_env": "pettingllms.envs.code:CodeEnv",
+        "mixed_env": "pettingllms.envs.mixed:MixedEnv",
+    },
+    announced=("search_env", "stateful_env"),
     group="pettingllms.environments",
     check="pettingllms.envs.base:fault_of",
 )
@@ -19,7 +23,11 @@ DATASETS: "Registry[Any]" = Registry(
     "dataset",
     {
         "builtin:arithmetic": "pettingllms.envs.arithmetic:generate",
+        "builtin:linear_systems": "pettingllms.envs.math_problems:linear_systems",
+        "builtin:modular": "pettingllms.envs.math_problems:modular",
+        "builtin:combinatorics": "pettingllms.envs.math_problems:combinatorics",
         "builtin:code": "pettingllms.envs.code_problems:generate",
+        "builtin:parts": "pettingllms.envs.mixed:generate",
     },
     group="pettingllms.datasets",
 )

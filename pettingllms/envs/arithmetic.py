@@ -65,5 +65,5 @@ def _task(split: Split, a: int, sign: str, b: int) -> Task:
     return Task(
         id=f"{split}/{a}{sign}{b}",
         split=split,
-        data={"question": question, "answer": str(OPERATIONS[sign](a, b))},
+        data={"question": question, "answer": str(OPERATIONS[sign](a, b)), "simplified": True},
     )

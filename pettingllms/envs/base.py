@@ -77,6 +77,13 @@ class Env(ABC):
     def success(self) -> bool:
         """Whether the team's final answer is right. Measured, never shown to an agent."""
 
+    def seen_by(self, agent: Any) -> Env | None:  # noqa: ARG002 - for environments that tell agents apart
+        """The state that `agent` is shown and acts on; None where there is nothing for it, as if it skipped.
+
+        Default: this one.
+        """
+        return self
+
     def team_reward(self) -> float:
         """The shared reward in [0, 1] as things stand; 0 before there is a final answer."""
         return float(self.success())

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from pettingllms.config.agents import EnvConfig
 from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import preset_of
-from pettingllms.envs import DATASETS
+from pettingllms.envs import DATASETS, ENVS
+from pettingllms.envs.reasoning import PREFIX
 
-BUILT_IN = {"builtin:arithmetic": "math_env", "builtin:code": "code_env"}
+BUILT_IN = {
+    **dict.fromkeys(("builtin:arithmetic", "builtin:linear_systems", "builtin:modular"), "math_env"),
+    "builtin:combinatorics": "math_env",
+    "builtin:code": "code_env",
+    "builtin:parts": "mixed_env",
+}
 """Of the sets of this package; an environment of somebody else's may use any."""
+
+
+def played_in(env: EnvConfig) -> list[str]:
+    """The environments that tasks of an experiment are played in: its own, and those of its parts."""
+    return [env.name, *dict.fromkeys(name for _, name, _ in parts_named(env) if name in ENVS)]
+
+
+def sets_named(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Keys of datasets, the environments that shall play them, and their names: of the run and of its parts.
+
+    None for an environment of one's own, which may mean something else by a name.
+    """
+    for place, name, written in (("env",), env.name, env), *parts_named(env):
+        if name in ENVS.announced or (name in ENVS and ENVS[name].startswith("pettingllms.")):
+            for key in ("dataset", "benchmark"):
+                found = written.get(key) if isinstance(written, dict) else getattr(written, key)
+                if isinstance(found, str):
+                    yield (*place, key), name, found
+
+
+def parts_named(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
+    """The parts of a mixture, as they are written: place, environment, and all keys."""
+    parts = env.options.get("parts") if env.name == "mixed_env" else None
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, dict) and isinstance(kind := part.get("env", f"{name}_env"), str):
+            yield ("env", "options", "parts", name), kind, part
 
 
 def home_of(source: str) -> str | None:
     """The environment whose tasks a preset or a set of this package holds; None for any other source."""
+    if source.startswith(PREFIX):
+        return "math_env"
     preset = preset_of(source)
     return BUILT_IN.get(source) if preset is None else PRESETS[preset].env
 

@@ -1,16 +1,16 @@
-"""`math_env`: a question, a program that computes, an answer that is reasoned, a verdict."""
+"""`math_env`: a question, programs that compute, answers that are reasoned and gathered, a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from pettingllms.config.data import DataOptions
-from pettingllms.envs import DATASETS, math_rows
+from pettingllms.envs import DATASETS, math_rows, reasoning
 from pettingllms.envs.base import Env, Outcome
-from pettingllms.envs.grading import same_answer
+from pettingllms.envs.grading import Gold, Verdict, grade, same_answer
 from pettingllms.sandbox.pool import run_programs
 from pettingllms.sandbox.programs import MAX_MEMORY_MIB, MAX_SECONDS, Program, ProgramLimits, ProgramStatus
 from pettingllms.types import Split, Task
@@ -23,8 +23,13 @@ class MathOptions(DataOptions):
     """Digits of each number of `builtin:arithmetic`."""
     operations: list[Literal["+", "-", "*"]] = Field(default=["+"], min_length=1)
     """Operations of `builtin:arithmetic`."""
+    unknowns: Literal[2, 3] = 2
+    """Unknowns of each system of `builtin:linear_systems`."""
     train_size: int = Field(1024, ge=1)
-    """Training problems of `builtin:arithmetic`."""
+    """Training problems of sets that are made: `builtin:` and `reasoning_gym:`."""
+    require_simplified: bool | None = None
+    """Whether an answer that is a number has to be written as one: `6*7` is wrong then where 42 is right.
+    Default: true for sets that are made, whose questions could be repeated as an answer; false for others."""
     tool_error_reward: float = Field(-1.0, ge=-1, le=0)
     """Local reward of a program that is missing, crashes, or runs out of time, memory or output."""
     tool_seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
@@ -34,7 +39,11 @@ class MathOptions(DataOptions):
 
 
 class MathEnv(Env):
-    """One mathematical question; solved when the last boxed answer equals the reference."""
+    """One mathematical question; solved when the team's final answer equals the reference.
+
+    `Task.data`: `question` and `answer`; and where a dataset has them, `tolerance`, `unit`, `ordered` and
+    `simplified` (see `Gold`), and `scorer`, which task of reasoning-gym it is.
+    """
 
     Options = MathOptions
     rows = staticmethod(math_rows.own)
@@ -45,20 +54,24 @@ class MathEnv(Env):
         self.question: str = task.data["question"]
         self.program: str | None = None
         self.output: str | None = None
+        self.candidates: tuple[str, ...] = ()
         self.answer: str | None = None
         self.approved: bool | None = None
+        self._verdict: Verdict | None = None
 
     @classmethod
     def tasks(cls, dataset: str, split: Split, options: MathOptions, seed: int) -> Sequence[Task]:
-        """All tasks of `split` of a generated set; the names of these are in `DATASETS`."""
+        """All tasks of `split` of a set that is made: one of `DATASETS`, or `reasoning_gym:` and a name."""
+        if dataset.startswith(reasoning.PREFIX):
+            return reasoning.generate(dataset, split, options, seed)
         tasks: Sequence[Task] = DATASETS.load(dataset)(split, options, seed)
         return tasks
 
     def run(self, program: str | None) -> Outcome:
         """Run the tool agent's program and keep what it printed last.
 
-        Local reward: 1 when that is the right answer, 0 when it is wrong,
-        `tool_error_reward` when there is no program or it fails.
+        Local reward: 1 when that is the right answer, 0 when it is not, `tool_error_reward` when there is no
+        program or it fails. Raises InfrastructureError.
         """
         self.program, self.output = program, None
         if program is None:
@@ -71,14 +84,28 @@ class MathEnv(Env):
         if not lines:
             return Outcome(self.options.tool_error_reward, "no_output")
         self.output = lines[-1]
-        return Outcome(1.0, "correct") if self._right(self.output) else Outcome(0.0, "wrong")
+        return _outcome(self._grade(self.output))
 
-    def propose(self, answer: str | None) -> Outcome:
-        """Take `answer` as the team's final answer. Local reward: 1 when right, else 0."""
-        self.answer, self.approved = answer, None
+    def offer(self, answer: str | None) -> Outcome:
+        """Take `answer` as one of those that an aggregator chooses from; it is no final answer.
+
+        Local reward: 1 when right, else 0. Raises InfrastructureError.
+        """
         if answer is None:
             return Outcome(0.0, "no_answer")
-        return Outcome(1.0, "correct") if self._right(answer) else Outcome(0.0, "wrong")
+        self.candidates += (answer,)
+        return _outcome(self._grade(answer))
+
+    def propose(self, answer: str | None) -> Outcome:
+        """Take `answer` as the team's final answer. Local reward: 1 when right, else 0.
+
+        Raises InfrastructureError.
+        """
+        self.answer, self.approved, self._verdict = answer, None, None
+        if answer is None:
+            return Outcome(0.0, "no_answer")
+        self._verdict = self._grade(answer)
+        return _outcome(self._verdict)
 
     def judge(self, approved: bool | None) -> Outcome:
         """Take the verifier's verdict on the proposed answer. Local reward: 1 when the verdict is true."""
@@ -89,7 +116,7 @@ class MathEnv(Env):
 
     def success(self) -> bool:
         """Whether the final answer is right."""
-        return self.answer is not None and self._right(self.answer)
+        return self._verdict is Verdict.CORRECT
 
     def solved(self) -> bool:
         """The verifier approves, or program and reasoning agree."""
@@ -97,5 +124,25 @@ class MathEnv(Env):
             return self.approved
         return self.answer is not None and self.output is not None and same_answer(self.output, self.answer)
 
-    def _right(self, answer: str) -> bool:
-        return same_answer(self.task.data["answer"], answer)
+    def metrics(self) -> Mapping[str, float]:
+        """`grading_timeout`, `unparsable`: whether the final answer could not be compared, and why.
+
+        Their means are shares of the episodes with a final answer. Such an answer earns nothing.
+        """
+        if self._verdict is None:
+            return {}
+        return {
+            "grading_timeout": float(self._verdict is Verdict.TIMEOUT),
+            "unparsable": float(self._verdict is Verdict.UNPARSABLE),
+        }
+
+    def _grade(self, answer: str) -> Verdict:
+        scorer = self.task.data.get("scorer")
+        if scorer is not None:
+            simplified = self.options.require_simplified is not False
+            return reasoning.scored(scorer, self.task.data["answer"], answer, simplified=simplified)
+        return grade(Gold.of(self.task.data, simplified=self.options.require_simplified), answer)
+
+
+def _outcome(verdict: Verdict) -> Outcome:
+    return Outcome(float(verdict is Verdict.CORRECT), verdict.value)

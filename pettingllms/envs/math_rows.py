@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from pettingllms.data.rows import ID, BadReason, BadRowError, kind, text_at, value_at
@@ -18,8 +19,11 @@ _AFTER = re.compile(r"\n\nRemember to put your answer on its own line after .*\Z
 
 
 def own(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a user's own: `question`, `answer`, and `id` where it has one."""
-    return _task(text_at(row, "question"), value_at(row, "answer"), row.get(ID))
+    """A row of a user's own: `question`, `answer`, and where it has them `id`, `unit` and `tolerance`."""
+    task = _task(text_at(row, "question"), value_at(row, "answer"), row.get(ID))
+    if row.get("unit") is not None:
+        task["unit"] = text_at(row, "unit")
+    return task | _tolerance(row, "tolerance")
 
 
 def gsm8k(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +49,33 @@ def dapo(row: Mapping[str, Any]) -> dict[str, Any]:
     question = text_at(row, "prompt.0.content")
     question = _AFTER.sub("", _BEFORE.sub("", question))
     return _task(question, value_at(row, "reward_model.ground_truth"))
+
+
+def olympiad_bench(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`final_answer` is a list; several values are all required, and those of a tuple in their order."""
+    answers = value_at(row, "final_answer")
+    if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
+        raise BadRowError(BadReason.WRONG_TYPE, f"final_answer is {kind(answers)}, not a list of texts")
+    task = _task(text_at(row, "question"), ", ".join(one.strip().strip("$") for one in answers), row.get(ID))
+    if str(row.get("answer_type") or "").lower() == "tuple" and not row.get("is_multiple_answer"):
+        task["ordered"] = True
+    if (row.get("unit") or "").strip():
+        task["unit"] = row["unit"].strip()
+    return task | _tolerance(row, "error")
+
+
+def _tolerance(row: Mapping[str, Any], field: str) -> dict[str, str]:
+    """How far a number may be from the answer, as a decimal or fraction; nothing where it is blank."""
+    written = str(row.get(field) if row.get(field) is not None else "").strip()
+    if not written:
+        return {}
+    try:
+        tolerance = Fraction(written) if len(written) < 40 else Fraction(-1)
+    except (ValueError, ZeroDivisionError):
+        tolerance = Fraction(-1)
+    if not 0 <= tolerance < 10**9:
+        raise BadRowError(BadReason.WRONG_TYPE, f"{field} is {written!r:.80}, not a number of 0 or more")
+    return {"tolerance": str(tolerance)}
 
 
 def aime(row: Mapping[str, Any]) -> dict[str, Any]:

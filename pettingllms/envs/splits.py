@@ -49,10 +49,15 @@ def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> d
     dropping = "train" in splits and isinstance(options, DataOptions) and options.drop_contaminated
     splits = SPLITS if dropping else splits
     own = [split for split in splits if split != "val" or not benchmark]
-    found = _tasks(config.env.name, env, config.env.dataset, own, options, seed) if own else {}
+    measured = config.env.benchmark
+    found = (
+        source_tasks(config.env.name, env, config.env.dataset, own, options, seed, measured_on=measured)
+        if own
+        else {}
+    )
     if benchmark and "val" in splits:
         source = dataset_of(config, "val")
-        found |= _tasks(config.env.name, env, source, ["val"], options, seed, benchmark=True)
+        found |= source_tasks(config.env.name, env, source, ["val"], options, seed, benchmark=True)
     if dropping:
         held = [task for split in HELD_OUT for task in found[split]]
         found["train"] = _without_shared(config.env.dataset, found["train"], held)
@@ -76,7 +81,7 @@ def _without_shared(source: str, train: Sequence[Task], held: Sequence[Task]) ->
     return RecordedTasks(kept, record)
 
 
-def _tasks(
+def source_tasks(
     name: str,
     env: type[Env],
     source: str,
@@ -85,8 +90,9 @@ def _tasks(
     seed: int,
     *,
     benchmark: bool = False,
+    measured_on: str | None = None,
 ) -> dict[Split, Sequence[Task]]:
-    """The tasks of one source. `name`: of the environment."""
+    """The tasks of one source. `name`: of the environment. The other arguments: see `load_splits`."""
     _require_fitting(name, source)
     reads_rows = env.rows is not None and isinstance(options, DataOptions)
     if not reads_rows or source in DATASETS or not is_row_source(source):
@@ -100,6 +106,7 @@ def _tasks(
             own=env.rows,
             verify=lambda data: env.verify(data, options),
             benchmark=benchmark,
+            measured_on=measured_on,
         )
     }
 

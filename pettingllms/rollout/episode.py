@@ -147,7 +147,8 @@ def _view(agent: Agent, env: Env) -> list[Message]:
 
     Raises ImproperError where it is no chat.
     """
-    chat = [] if agent.skips(env) else agent.messages(env)
+    own = env.seen_by(agent)
+    chat = [] if own is None or agent.skips(own) else agent.messages(own)
     if not all(isinstance(one, Message) and isinstance(one.content, str) for one in chat):
         raise ImproperError(f"the prompt is no list of messages with texts: {chat!r:.200}")
     try:

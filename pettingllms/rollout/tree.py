@@ -133,7 +133,10 @@ def _attempt(agent: Agent, env: Env, texts: Sequence[str], settings: RolloutSett
     Raises ImproperError where what the agent or the environment says of it is not what it has to be.
     """
     own = env.copy()
-    outcome = agent.act(own, most_said(agent, own, texts))
+    seen = own.seen_by(agent)
+    if seen is None:
+        raise ImproperError(f"{type(own).__name__} has no state for an agent that was shown one")
+    outcome = agent.act(seen, most_said(agent, seen, texts))
     return Attempt(
         env=own,
         reward=_reward(outcome, own.team_reward(), settings.reward_alpha),

@@ -488,6 +488,39 @@ def test_the_newer_name_of_the_schedule_is_read_as_the_older_one():
     assert finding.message.endswith(f'{STYLE} = "constant" wins')
 
 
+MIXED = {"env.name": "mixed_env", "env.dataset": "builtin:parts"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("env.dataset_math", "env.options.parts.math.dataset", "polaris"),
+        ("env.dataset_code", "env.options.parts.code.dataset", "code_contests"),
+        ("env.benchmark_math", "env.options.parts.math.benchmark", "AIME24"),
+        ("env.benchmark_code", "env.options.parts.code.benchmark", "code_contests"),
+        ("env.math_ratio", "env.options.parts.math.ratio", 0.5),
+        ("env.max_code_val", "env.options.parts.code.max_validation", 30),
+    ],
+)
+def test_keys_of_a_mixture_are_those_of_its_parts_and_nothing_elsewhere(old, new, value):
+    cell = typed({**MIXED, old: value})
+    (finding,) = cell.findings
+    assert (finding.code, finding.message) == ("PLM904", f"{old} is read as {new}")
+    assert get(cell.data, path_of(new)) == value and get(cell.data, path_of(old)) is MISSING
+    assert {finding.code for finding in typed({old: value}).findings} == {"PLM901"}
+
+
+def test_keys_of_a_mixture_that_ask_for_something_else_are_refused():
+    assert [one.code for one in typed({**MIXED, "env.apps_ratio": 0.0}).findings] == ["PLM901"]
+    assert [one.code for one in typed({**MIXED, "env.apps_ratio": 0.5}).findings] == ["PLM007"]
+    assert [one.code for one in typed({**MIXED, "env.task_type": "mixed"}).findings] == ["PLM901"]
+
+
+def test_the_environment_of_aggregation_is_that_of_mathematics():
+    cell = typed({"env.name": "math_aggretion_env"})
+    assert [one.code for one in cell.findings] == ["PLM904"] and cell.config.env.name == "math_env"
+
+
 @pytest.mark.parametrize("name", [SCHEDULER, "no_tree", "if_greedy", "env.map_size"])
 def test_a_null_under_an_old_name_sets_nothing(name):
     cell = typed({name: None})

@@ -15,16 +15,38 @@ def gold(env):
     return int(env.task.data["answer"])
 
 
+def verdict(env, *, right):
+    return boxed("yes" if env.success() == right else "no")
+
+
+def is_to_verify(env):
+    return env.answer is not None and env.approved is None
+
+
+def reasoned(off):
+    return lambda env: boxed(gold(env) + off)
+
+
+def computed(off):
+    return lambda env: program(gold(env) + off)
+
+
 MATH = Subject(
     environment="math_env",
     dataset="builtin:arithmetic",
     options={"digits": 2, "operations": ["+", "-", "*"], "train_size": 64},
     examples={
-        "tool_generator": Example(lambda env: program(gold(env)), lambda env: program(gold(env) + 1)),
-        "reasoning_generator": Example(lambda env: boxed(gold(env)), lambda env: boxed(gold(env) + 1)),
-        "verifier": Example(
-            lambda env: boxed("yes" if env.success() else "no"),
-            lambda env: boxed("no" if env.success() else "yes"),
+        "tool_generator": Example(computed(0), computed(1)),
+        "reasoning_generator": Example(reasoned(0), reasoned(1)),
+        "verifier": Example(lambda env: verdict(env, right=True), lambda env: verdict(env, right=False)),
+        "sample_reasoning_agent": Example(reasoned(0), reasoned(1)),
+        "sample_tool_agent": Example(computed(0), computed(1)),
+        **dict.fromkeys(
+            ("aggregator", "aggreted_agent", "aggregation_agent"), Example(reasoned(0), reasoned(1))
+        ),
+        "math_selfverify_single_agent": Example(
+            lambda env: verdict(env, right=True) if is_to_verify(env) else boxed(gold(env)),
+            lambda env: verdict(env, right=False) if is_to_verify(env) else boxed(gold(env) + 1),
         ),
     },
     tasks=1,
@@ -69,4 +91,29 @@ CODE = Subject(
     tasks=1,
 )
 
-SUBJECTS = {"math_env": MATH, "code_env": CODE}
+
+def of_part(math, code):
+    return lambda env: math(env) if env.name == "math" else code(env)
+
+
+MIXED = Subject(
+    environment="mixed_env",
+    dataset="builtin:parts",
+    options={
+        "parts": {
+            "math": {"dataset": "builtin:arithmetic", "options": {"train_size": 64, "validation_size": 8}},
+            "code": {"dataset": "builtin:code", "ratio": 0.25, "options": {"levels": [1]}},
+        }
+    },
+    examples={
+        "reasoning_generator": Example(
+            of_part(lambda env: boxed(gold(env)), golden), of_part(lambda env: boxed(gold(env) + 1), mistaken)
+        ),
+        "single_agent": Example(
+            of_part(lambda env: boxed(gold(env)), golden), of_part(lambda env: boxed(gold(env) + 1), mistaken)
+        ),
+    },
+    tasks=2,
+)
+
+SUBJECTS = {"math_env": MATH, "code_env": CODE, "mixed_env": MIXED}

@@ -24,7 +24,7 @@ def test_a_preset_has_a_converter_and_an_environment(name):
 @each_preset
 def test_a_preset_is_found_by_any_spelling_and_by_its_repository(name):
     preset = PRESETS[name]
-    for word in (name, name.lower(), name.upper(), name.replace("_", "-"), preset.repo):
+    for word in (name, name.lower(), name.upper(), name.replace("_", "-"), preset.repo, preset.also or name):
         assert preset_name(word) == name
     assert preset.repo.count("/") == 1 and preset.files
     assert all(patterns for patterns in preset.files.values())

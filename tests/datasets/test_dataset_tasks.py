@@ -203,3 +203,14 @@ def test_no_task_is_in_two_splits_or_in_none(tmp_path_factory, numbers, validati
     for split in SPLITS:
         alone = load_tasks(str(path), split, options, seed, own=own)
         assert (alone, alone.record) == (found[split], found[split].record)
+
+
+def test_rows_that_the_run_is_measured_on_are_left_out_and_counted(tmp_path):
+    years = [*range(2005, 2024), *[2024] * 11]
+    rows = [{"Question": f"q{number}", "Answer": number, "Year": year} for number, year in enumerate(years)]
+    path = write_lines(tmp_path / "rows.jsonl", rows)
+    options = SIZES.model_copy(update={"fields": "aime_past"})
+    for benchmark, count in (("AIME24", 11), ("hf:Maxwell-Jia/AIME_2024", 11), ("AIME25", 0), (None, 0)):
+        found = load(path, options, measured_on=benchmark)
+        assert sum(map(len, found.values())) == 30 - count
+        assert found["train"].record.bad == ({"in_benchmark": count} if count else {})

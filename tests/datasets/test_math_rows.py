@@ -18,6 +18,41 @@ DAPO = (
     [
         ("own", {"question": " 1+1? ", "answer": " 2 "}, {"question": "1+1?", "answer": "2"}),
         ("own", {"question": "q", "answer": 2.5, "id": 7}, {"question": "q", "answer": "2.5", "id": 7}),
+        (
+            "own",
+            {"question": "q", "answer": "2.5", "unit": "cm", "tolerance": 0.1},
+            {"question": "q", "answer": "2.5", "unit": "cm", "tolerance": "1/10"},
+        ),
+        (
+            "olympiad_bench",
+            {
+                "id": 7,
+                "question": "p",
+                "final_answer": ["$1$", "$-1$"],
+                "is_multiple_answer": True,
+                "answer_type": "Numerical",
+                "unit": None,
+                "error": None,
+            },
+            {"question": "p", "answer": "1, -1", "id": 7},
+        ),
+        (
+            "olympiad_bench",
+            {
+                "question": "p",
+                "final_answer": ["2.5"],
+                "is_multiple_answer": False,
+                "answer_type": "Numerical",
+                "unit": "$\\mathrm{cm}$",
+                "error": "1e-1",
+            },
+            {"question": "p", "answer": "2.5", "unit": "$\\mathrm{cm}$", "tolerance": "1/10"},
+        ),
+        (
+            "olympiad_bench",
+            {"question": "p", "final_answer": ["1,2"], "is_multiple_answer": False, "answer_type": "Tuple"},
+            {"question": "p", "answer": "1,2", "ordered": True},
+        ),
         ("own", {"question": "q", "answer": 2.0}, {"question": "q", "answer": "2"}),
         ("own", {"question": "q", "answer": 1e-7}, {"question": "q", "answer": "0.0000001"}),
         (
@@ -59,6 +94,11 @@ def test_a_row_becomes_a_question_and_its_answer(name, row, data):
         ("own", {"question": "q", "answer": [1]}, "wrong_type"),
         ("own", {"question": 7, "answer": "2"}, "wrong_type"),
         ("own", {"question": "q", "answer": float("inf")}, "wrong_type"),
+        ("own", {"question": "q", "answer": "2", "tolerance": "much"}, "wrong_type"),
+        ("own", {"question": "q", "answer": "2", "tolerance": -1}, "wrong_type"),
+        ("olympiad_bench", {"question": "q", "final_answer": "2"}, "wrong_type"),
+        ("olympiad_bench", {"question": "q", "final_answer": []}, "empty_gold"),
+        ("olympiad_bench", {"question": "q", "final_answer": ["2"], "error": "1e-1,1e-2"}, "wrong_type"),
         ("gsm8k", {"question": "q", "answer": "It is 7."}, "empty_gold"),
         ("gsm8k", {"question": "q", "answer": "#### "}, "empty_gold"),
         ("gsm8k", {"question": "q", "answer": 7}, "wrong_type"),

@@ -40,6 +40,90 @@ def test_tool_agent_earns_by_what_its_program_prints_last(text, local, reason):
     assert play.team_reward() == 0.0, "a program is no final answer"
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (r"\boxed{5}", "correct"),
+        (r"\boxed{6}", "wrong"),
+        (r"\boxed{\frac{}", "no_answer"),
+        (r"\boxed{\}}", "unparsable"),
+        (r"\boxed{9^{9^{9}}}", "timeout"),
+        ("#### 5", "correct"),
+        ("#### 6\n\\boxed{5}", "correct"),
+        # The whole answer was parsed once, in which any number counts.
+        ("1 2 3 4 5", "no_answer"),
+        ("The answer is 5.", "no_answer"),
+        (r"\boxed{1 2 3 4 5}", "wrong"),
+        (r"\boxed{5} or \boxed{6}", "wrong"),
+        (r"\boxed{6} or rather \boxed{5}", "correct"),
+    ],
+)
+def test_an_answer_says_why_it_earns_what_it_earns(text, reason):
+    play = env()
+    outcome = agent("reasoning_generator").act(play, text)
+    assert outcome == (float(reason == "correct"), reason)
+    measured = {} if reason == "no_answer" else dict.fromkeys(("grading_timeout", "unparsable"), 0.0)
+    measured |= {"timeout": {"grading_timeout": 1.0}, "unparsable": {"unparsable": 1.0}}.get(reason, {})
+    assert play.metrics() == measured
+
+
+def test_the_reference_comes_first_when_expressions_are_compared():
+    # An interval may stand for an inequality, and an inequality for an interval not (math-verify 0.9).
+    kind = ENVS.load("math_env")
+    for gold, answer, right in ((r"0\le x<1", "[0,1)", True), ("[0,1)", r"0\le x<1", False)):
+        play = kind(Task("t", "train", {"question": "q", "answer": gold}), kind.Options())
+        assert (play.propose(answer).reason == "correct") is right
+
+
+def test_the_tool_agent_earns_without_anybody_having_reasoned():
+    # There is no verdict of the reasoning agent to add, where it has not spoken yet.
+    play = env()
+    assert play.answer is None and agent("tool_generator").act(play, fenced("print(5)")).local == 1.0
+
+
+def test_local_and_team_reward_are_told_apart():
+    play = env()
+    outcome = agent("reasoning_generator").act(play, r"\boxed{5}")
+    assert (outcome.local, play.team_reward()) == (1.0, 1.0)
+    assert agent("tool_generator").act(play, fenced("print(6)")).local == 0.0
+
+
+@pytest.mark.parametrize(
+    ("simplified", "required", "reason"),
+    [(True, None, "wrong"), (False, None, "correct"), (True, False, "correct"), (False, True, "wrong")],
+)
+def test_an_expression_is_no_answer_where_numbers_have_to_be_simplified(simplified, required, reason):
+    kind = ENVS.load("math_env")
+    task = Task("t", "train", {"question": "What is 6*7?", "answer": "42", "simplified": simplified})
+    assert kind(task, kind.Options(require_simplified=required)).propose("6*7").reason == reason
+
+
+def test_an_aggregator_sees_all_answers_and_gives_the_final_one():
+    play = env()
+    reasoning, tool, last = map(agent, ("sample_reasoning_agent", "sample_tool_agent", "aggregator"))
+    assert last.observe(play) == "What is 2 + 3? Nobody gave an answer."
+    assert reasoning.act(play, r"\boxed{5}").local == 1.0
+    assert reasoning.act(play, r"\boxed{7}").local == 0.0
+    assert reasoning.act(play, "5").reason == "no_answer"
+    assert tool.act(play, fenced("print(5)")).local == 1.0
+    assert tool.act(play, fenced("1/0")) == (-1.0, "program_error")
+    assert reasoning.observe(play) == tool.observe(play) == "What is 2 + 3?"
+    assert not play.success() and play.team_reward() == 0.0, "no sample is the team's answer"
+    assert last.observe(play) == "What is 2 + 3? Given answers: 5, 7, 5."
+    assert last.act(play, r"\boxed{5}").local == 1.0 and play.success()
+
+
+def test_a_self_verifying_agent_answers_until_it_approves():
+    play, alone = env(), agent("math_selfverify_single_agent")
+    assert alone.act(play, r"\boxed{6}").reason == "wrong"
+    assert "The proposed answer is 6." in alone.observe(play)
+    assert alone.act(play, r"\boxed{no}") == (1.0, "correct")
+    assert not alone.skips(play)
+    assert alone.act(play, r"\boxed{5}").reason == "correct"
+    assert alone.act(play, r"\boxed{yes}") == (1.0, "correct")
+    assert alone.skips(play) and play.success()
+
+
 def test_error_reward_is_an_option():
     assert agent("tool_generator").act(env(tool_error_reward=-0.25), "").local == -0.25
 

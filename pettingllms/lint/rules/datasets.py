@@ -6,22 +6,12 @@ from collections.abc import Iterator
 
 from pettingllms.data.sources import HUB, is_row_source, source_of
 from pettingllms.documents.source import Finding
-from pettingllms.envs import ENVS
-from pettingllms.envs.homes import home_of, sets_of
+from pettingllms.envs.homes import home_of, sets_named, sets_of
 from pettingllms.errors import RefusedError
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
 
-SETS = ["env.name", "env.dataset", "env.benchmark"]
-
-
-def _sets(context: Context) -> Iterator[tuple[str, str]]:
-    """Keys and names of datasets; an environment of one's own may mean something else by a name."""
-    env = context.config.env
-    ours = env.name in ENVS.announced or (env.name in ENVS and ENVS[env.name].startswith("pettingllms."))
-    for key, name in (("dataset", env.dataset), ("benchmark", env.benchmark)):
-        if ours and name is not None:
-            yield key, name
+SETS = ["env.name", "env.dataset", "env.benchmark", "env.options"]
 
 
 @rule("PLM507", "dataset-of-another-environment", Severity.ERROR, reads=SETS)
@@ -30,13 +20,13 @@ def dataset_of_another_environment(context: Context) -> Iterator[Finding]:
 
     An environment of one's own may use any.
     """
-    env = context.config.env.name
-    for key, name in _sets(context):
+    for path, env, name in sets_named(context.config.env):
         home = home_of(name)
-        if home is not None and env not in ("mixed_env", home):
+        if home is not None and env != home:
             fitting = ", ".join(sets_of(env))
-            message = f"{key} {name!r} holds tasks of {home}, and env.name is {env!r}"
-            yield Finding(("env", key), message, f"datasets of {env}: {fitting}" if fitting else None)
+            said = "env.name" if len(path) == 2 else "the environment of its part"
+            message = f"{path[-1]} {name!r} holds tasks of {home}, and {said} is {env!r}"
+            yield Finding(path, message, f"datasets of {env}: {fitting}" if fitting else None)
 
 
 @rule("PLM508", "dataset-not-found", Severity.ERROR, reads=SETS)
@@ -47,9 +37,9 @@ def dataset_not_found(context: Context) -> Iterator[Finding]:
     machine (`--here`, `train`, `sweep run`); what is in the rows is for `pettingllms data check` to say.
     """
     here = context.facts is not None and context.facts.local
-    for key, name in _sets(context):
+    for path, _, name in sets_named(context.config.env):
         if is_row_source(name) and (here or name.startswith(HUB)):
             try:
                 source_of(name)
             except RefusedError as refused:
-                yield Finding(("env", key), str(refused), refused.help)
+                yield Finding(path, str(refused), refused.help)

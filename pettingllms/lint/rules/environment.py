@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from pettingllms.agents import AGENTS
+from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.shape import shape_findings
 from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import is_row_source
-from pettingllms.documents.source import Finding, Place, Source, Span
-from pettingllms.envs import DATASETS, ENVS
+from pettingllms.documents.source import Finding, KeyPath, Place, Source, Span
+from pettingllms.envs import DATASETS, ENVS, reasoning
+from pettingllms.envs.homes import parts_named, sets_named
 from pettingllms.errors import RefusedError, raised_in_line
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
@@ -31,76 +33,91 @@ def _is_own(env: str) -> bool | None:
     return ENVS[env].startswith("pettingllms.")
 
 
-def _sets(context: Context) -> Iterator[tuple[str, str]]:
+def _sets(context: Context) -> Iterator[tuple[KeyPath, str]]:
     """Key and name of each set of tasks; none for an environment of somebody else, which knows its own."""
-    env = context.config.env
     use(context.config.plugins)
-    if not _is_own(env.name) and env.name not in ENVS.announced:
-        return
-    yield "dataset", env.dataset
-    if env.benchmark is not None:
-        yield "benchmark", env.benchmark
+    for path, _, name in sets_named(context.config.env):
+        yield path, name
 
 
 @rule(
     "PLM501",
     "dataset-not-available",
     Severity.WARNING,
-    reads=["env.name", "env.dataset", "env.benchmark", "plugins"],
+    reads=["env.name", "env.dataset", "env.benchmark", "env.options", "plugins"],
     blocks=True,
 )
 def dataset_not_available(context: Context) -> Iterator[Finding]:
     """`env.dataset` or `env.benchmark` is a name that this version does not know.
 
     It knows presets, `hf:owner/name` for a dataset of the Hugging Face hub, paths of `*.jsonl`, `*.json` and
-    `*.parquet` files and of folders with such files, and `builtin:` sets. A path has a slash or such an
-    ending: the folder `rows` is written `rows/`. The experiment may be right; `train` and `sweep run` refuse
-    it.
+    `*.parquet` files and of folders with such files, `builtin:` sets, and `reasoning_gym:NAME` for most tasks
+    of that package. A path has a slash or such an ending: the folder `rows` is written `rows/`. The
+    experiment may be right; `train` and `sweep run` refuse it.
     """
-    for key, name in _sets(context):
-        if not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
+    for path, name in _sets(context):
+        if name.startswith(reasoning.PREFIX):
+            if fault := reasoning.fault_in(name):
+                yield Finding(path, fault, "name another task of reasoning-gym")
+        elif not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
             near = closest(name, PRESETS)
             known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"
             known += f"; a folder of that name is '{name}/'"
-            message = f"{key} {name!r} is not available in this version"
-            yield Finding(("env", key), message, f"did you mean {near}?" if near else known)
+            message = f"{path[-1]} {name!r} is not available in this version"
+            yield Finding(path, message, f"did you mean {near}?" if near else known)
 
 
 @rule(
     "PLM502",
     "unknown-builtin-dataset",
     Severity.ERROR,
-    reads=["env.name", "env.dataset", "env.benchmark", "plugins"],
+    reads=["env.name", "env.dataset", "env.benchmark", "env.options", "plugins"],
 )
 def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
     """A name starts with `builtin:` and no such set of tasks is built in."""
-    for key, name in _sets(context):
+    for path, name in _sets(context):
         if name.startswith("builtin:") and name not in DATASETS:
             near = closest(name, DATASETS)
             help_text = f"did you mean {near}?" if near else f"available: {', '.join(DATASETS)}"
-            yield Finding(("env", key), f"there is no dataset {name!r}", help_text)
+            yield Finding(path, f"there is no dataset {name!r}", help_text)
 
 
 @rule("PLM503", "environment-options", Severity.ERROR, reads=["env.name", "env.options", "plugins"])
 def environment_options(context: Context) -> Iterator[Finding]:
-    """`env.options` does not fit the chosen environment, which types its own options."""
+    """`env.options` does not fit the chosen environment, which types its own options.
+
+    So does that of a part of `mixed_env`, whose environment is another one.
+    """
     env = context.config.env
     use(context.config.plugins)
     # An environment is imported for its options only.
-    if not env.options or _is_own(env.name) is None:
-        return
+    if (env.options or env.name == "mixed_env") and _is_own(env.name) is not None:
+        yield from _of_options(env.name, env.options, ("env", "options"), ("env", "name"))
+    for place, name, part in parts_named(env):
+        own = part.get("options", {})
+        if name == "mixed_env" or (name not in ENVS and name not in ENVS.announced):
+            path = (*place, "env") if "env" in part else place
+            known = ", ".join(one for one in ENVS if one != "mixed_env")
+            message = f"the part {place[-1]!r} has the environment {name!r}, which cannot be one of a part"
+            yield Finding(path, message, f"available: {known}", at_key="env" not in part)
+        elif isinstance(own, dict) and _is_own(name) is not None:
+            yield from _of_options(name, own, (*place, "options"), place)
+
+
+def _of_options(name: str, given: dict[str, Any], path: KeyPath, where: KeyPath) -> Iterator[Finding]:
+    """What is wrong with options; `where` is said of an environment that cannot be had."""
     try:
-        options: Any = ENVS.load(env.name).Options
+        options: Any = ENVS.load(name).Options
     except RefusedError as error:
-        yield Finding(("env", "name"), str(error), error.help)
+        yield Finding(where, str(error), error.help)
         return
     try:
-        options.model_validate(env.options)
+        options.model_validate(given)
     except ValidationError as error:
-        yield from shape_findings(error, env.options, options, ("env", "options"))
+        yield from shape_findings(error, given, options, path)
     except Exception as error:
-        message = f"the options of {env.name} fail: {raised_in_line(error)}"
-        yield Finding(("env", "options"), message, "mend the environment", at_key=True)
+        message = f"the options of {name} fail: {raised_in_line(error)}"
+        yield Finding(path, message, "mend the environment", at_key=True)
 
 
 @rule(
@@ -167,17 +184,20 @@ def _plays(home: str, env: str) -> bool:
     "PLM505",
     "agent-of-another-environment",
     Severity.ERROR,
-    reads=["env.name", f"{AGENT}.name", f"{AGENT}.agent", "plugins"],
+    reads=["env.name", "env.options", f"{AGENT}.name", f"{AGENT}.agent", "plugins"],
 )
 def agent_of_another_environment(context: Context) -> Iterator[Finding]:
     """An agent class is made for another environment than `env.name`.
 
     It would look for what this environment does not show, and answer what it does not understand.
+    In `mixed_env` it has to be made for one of the parts, and each part needs an agent that plays there.
     `single_agent` plays anywhere, and so does a class of a plug-in that names no `environment`. Classes and
     environments of installed packages are not judged.
     """
     config = context.config
     use(config.plugins)
+    if config.env.name == "mixed_env":
+        yield from _of_parts(config)
     if not _is_single_task(config.env.name):
         return
     for key, agent in config.agent_policy_configs.agent_configs.items():
@@ -190,6 +210,23 @@ def agent_of_another_environment(context: Context) -> Iterator[Finding]:
             fitting = [one for one in everyone if _plays(family(one) or "", config.env.name)]
             listed = f"agents of {config.env.name}: {', '.join(fitting)}" if fitting else None
             yield Finding(path, message, listed)
+
+
+def _of_parts(config: ExperimentConfig) -> Iterator[Finding]:
+    """Agents that play in no part of a mixture, and parts in which no agent plays."""
+    homes = {}
+    for key, agent in config.agent_policy_configs.agent_configs.items():
+        path = ("agent_policy_configs", "agent_configs", key, "agent" if agent.agent else "name")
+        homes[path] = agent.agent or agent.name, family(agent.agent or agent.name)
+    parts = list(parts_named(config.env))
+    for path, (name, home) in homes.items():
+        if parts and home is not None and not any(_plays(home, env) for _, env, _ in parts):
+            message = f"the agent class {name!r} is made for {home}, and no part of the mixture is"
+            yield Finding(path, message, "add such a part to env.options.parts, or leave the agent out")
+    for place, env, _ in parts:
+        if all(home is not None and not _plays(home, env) for _, home in homes.values()):
+            message = f"no agent plays in the part {place[-1]!r}, whose environment is {env}"
+            yield Finding(place, message, "add an agent of that environment, or single_agent", at_key=True)
 
 
 @rule("PLM506", "broken-plugin", Severity.ERROR, reads=["plugins"])

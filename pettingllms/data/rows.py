@@ -44,6 +44,8 @@ class BadReason(StrEnum):
     """Something packed inside the row cannot be unpacked, or is not trusted."""
     GOLDEN_FAILS = "golden_fails"
     """The solution that should be right fails the tests."""
+    LEAKED = "leaked"
+    """A passage that comes with the question holds it together with its answer."""
     DUPLICATE = "duplicate"
     """An earlier row has the same id, or the same question."""
 

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
 
 ENVS: "Registry[type[Env]]" = Registry(
     "environment",
-    {"math_env": "pettingllms.envs.math:MathEnv", "code_env": "pettingllms.envs.code:CodeEnv"},
-    announced=("search_env", "stateful_env", "mixed_env"),
+    {
+        "math_env": "pettingllms.envs.math:MathEnv",
+        "code_env": "pettingllms.envs.code:CodeEnv",
+        "search_env": "pettingllms.envs.search:SearchEnv",
+    },
+    announced=("stateful_env", "mixed_env"),
     group="pettingllms.environments",
     check="pettingllms.envs.base:fault_of",
 )
@@ -20,6 +24,7 @@ DATASETS: "Registry[Any]" = Registry(
     {
         "builtin:arithmetic": "pettingllms.envs.arithmetic:generate",
         "builtin:code": "pettingllms.envs.code_problems:generate",
+        "builtin:wiki": "pettingllms.envs.wiki:generate",
     },
     group="pettingllms.datasets",
 )

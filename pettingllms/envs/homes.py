@@ -6,7 +6,7 @@ from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import preset_of
 from pettingllms.envs import DATASETS
 
-BUILT_IN = {"builtin:arithmetic": "math_env", "builtin:code": "code_env"}
+BUILT_IN = {"builtin:arithmetic": "math_env", "builtin:code": "code_env", "builtin:wiki": "search_env"}
 """Of the sets of this package; an environment of somebody else's may use any."""
 
 

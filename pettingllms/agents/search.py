@@ -48,21 +48,23 @@ def read_reply(text: str, known: Mapping[str, str]) -> Said:
 
 
 class _TaggedAgent(Agent):
-    """An agent whose replies are one tag. `tags`: those that it knows, with the method that takes the content."""
+    """An agent whose replies are one tag.
+
+    `tags`: those that it knows, each with the method of the environment that takes the content. `withdraws`:
+    a reply that cannot be read takes back the answer that it could have been.
+    """
 
     tags: ClassVar[Mapping[str, str]]
+    withdraws: ClassVar[bool] = False
 
     def act(self, env: SearchEnv, text: str) -> Outcome:
-        """Do what the tag says; a reply that is no tag of this agent's changes no more than what is told of it."""
+        """Do what the tag says; of a reply that has none of the agent's tags, its author is told."""
+        env.speaker = self.name
         said = read_reply(text, self.tags)
         if said.fault is not None:
-            return env.misread(said.fault, answers=self._answers(text))
+            return env.misread(said.fault, answers=self.withdraws)
         take: Callable[[str], Outcome] = getattr(env, self.tags[said.tag])
         return take(said.content)
-
-    def _answers(self, text: str) -> bool:  # noqa: ARG002 - for those who answer
-        """Whether a reply that cannot be read stands in the place of an answer."""
-        return False
 
     def opinion(self, env: SearchEnv, text: str) -> Hashable | None:  # noqa: ARG002 - the base class's
         """Tag and content; answers that are graded alike are one opinion."""
@@ -82,14 +84,14 @@ class _TaggedAgent(Agent):
             if not env.searches[-1].passages:
                 parts.append("The last search has no result.")
         most = env.options.passage_characters
-        for passage in env.passages[-env.options.shown_passages :]:
-            parts.append(f"{_short(passage.title)}: {_short(passage.text, most)}")
+        shown = env.passages[-env.options.shown_passages :]
+        parts += [f"{_short(passage.title)}: {_short(passage.text, most)}" for passage in shown]
         if env.report is not None:
             parts.append(f"The searcher reports: {_short(env.report)}")
         if env.answer is not None:
             parts.append(f"The answer so far: {_short(env.answer)}")
-        if env.fault is not None:
-            parts.append(f"The last reply could not be read: {env.fault.replace('_', ' ')}.")
+        if env.fault is not None and env.fault[0] == self.name:
+            parts.append(f"Your last reply could not be read: {env.fault[1].replace('_', ' ')}.")
         return "\n".join(parts)
 
     def observe(self, env: SearchEnv) -> str:
@@ -111,13 +113,12 @@ class SearchReasoningAgent(_TaggedAgent):
     """Answers with `<answer>`, or says with `<question>` what is to be looked up next."""
 
     system_prompt = (
-        "Answer the question from the passages, in a few words: <answer>the answer</answer>. When they do not "
-        "say it, ask for what is missing: <question>what to find out next</question>. Reply with one of them only."
+        "Answer the question from the passages, in a few words: <answer>the answer</answer>. When they do "
+        "not say it, ask for what is missing: <question>what to find out next</question>. Reply with one of "
+        "them only."
     )
     tags: ClassVar = {"answer": "propose", "question": "ask"}
-
-    def _answers(self, text: str) -> bool:  # noqa: ARG002 - any of its replies
-        return True
+    withdraws = True
 
 
 class SearchSingleAgent(_TaggedAgent):

@@ -35,11 +35,14 @@ _SEARCH = "pettingllms.envs.search_rows"
 _REPEATED = frozenset({BadReason.DUPLICATE})
 _BARE = "needs a corpus of your own, or the web"
 
+
 def _flash_rag(folder: str, *splits: Split, remarks: str = "") -> Preset:
     """One of the sets of FlashRAG, which has a folder of JSON lines for each."""
     own = {split: (f"{folder}/{'dev' if split == 'val' else split}.jsonl",) for split in splits}
     converter = f"{_SEARCH}:flash_rag"
-    return Preset("search_env", "RUC-NLPIR/FlashRAG_datasets", own, converter, known=_REPEATED, remarks=remarks)
+    return Preset(
+        "search_env", "RUC-NLPIR/FlashRAG_datasets", own, converter, known=_REPEATED, remarks=remarks
+    )
 
 
 PRESETS: Mapping[str, Preset] = {

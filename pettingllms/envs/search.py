@@ -30,7 +30,7 @@ class SearchOptions(DataOptions):
     `bm25s`, a package for large corpora. On the web, with a key from the environment: `serper`
     (SERPER_API_KEY), `tavily` (TAVILY_API_KEY), `brave` (BRAVE_API_KEY)."""
     corpus: str | None = None
-    """A file of passages, `*.jsonl` with `title` and `text` a line. Default: those that the dataset brings."""
+    """A file of passages, `*.jsonl` with `title` and `text` a line. Default: what the dataset brings."""
     top_k: int = Field(3, ge=1, le=20)
     """Passages that a query finds at most."""
     max_query_words: int = Field(32, ge=1, le=200)
@@ -42,7 +42,7 @@ class SearchOptions(DataOptions):
     search_seconds: float = Field(10.0, gt=0)
     """Time limit of a query on the web."""
     team: Literal["em", "f1"] = "em"
-    """What an answer earns. `em`: 1 for exactly a right answer, else 0; `f1`: as much as its words overlap."""
+    """What an answer earns. `em`: 1 for exactly a right answer, else 0; `f1`: as far as words overlap."""
     format_reward: float = Field(0.0, ge=-1, le=0)
     """Local reward of a reply that cannot be read: no tag or several, nothing in it, or too much."""
     entities: int = Field(400, ge=60, le=4000)
@@ -81,7 +81,8 @@ class SearchEnv(Env):
         self.sub_question: str | None = None
         self.report: str | None = None
         self.answer: str | None = None
-        self.fault: str | None = None
+        self.speaker: str | None = None
+        self.fault: tuple[str | None, str] | None = None
         # The index stays with the process, and is no part of the state; what is missing is refused at once.
         retriever_for(task.data, options)
 
@@ -94,8 +95,10 @@ class SearchEnv(Env):
         return tasks
 
     @classmethod
-    def verify(cls, data: Sequence[Mapping[str, Any]], options: SearchOptions) -> Sequence[BadRowError | None]:
-        """Find nothing wrong with a row; raises RefusedError where the first task has nothing to search in."""
+    def verify(
+        cls, data: Sequence[Mapping[str, Any]], options: SearchOptions
+    ) -> Sequence[BadRowError | None]:
+        """Find nothing wrong with any row. Raises RefusedError where the first has nothing to search in."""
         if data:
             retriever_for(data[0], options)
         return [None] * len(data)
@@ -157,8 +160,8 @@ class SearchEnv(Env):
         return Outcome(worth, "correct" if self.success() else ("partly_correct" if worth else "wrong"))
 
     def misread(self, reason: str, *, answers: bool = False) -> Outcome:
-        """A reply that cannot be read; the next prompt says so. `answers`: it was to be the team's answer."""
-        self.fault = reason
+        """A reply that cannot be read; its `speaker` is told. `answers`: it was to be the team's answer."""
+        self.fault = self.speaker, reason
         if answers:
             self.answer = None
         return Outcome(self.options.format_reward, reason)

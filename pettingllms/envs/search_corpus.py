@@ -49,8 +49,8 @@ def no_passages(what: str) -> RefusedError:
     """Nothing is there to search in."""
     return RefusedError(
         f"{what} brings no passages to search in",
-        help="name a file of them, one object with `title` and `text` a line, in env.options.corpus; or search "
-        "the web: env.options.retriever = 'serper', 'tavily' or 'brave'",
+        help="name a file of them, one object with `title` and `text` a line, in env.options.corpus; or "
+        "search the web: env.options.retriever = 'serper', 'tavily' or 'brave'",
     )
 
 
@@ -80,8 +80,8 @@ def missing_corpus(path: Path) -> RefusedError:
     what = f"is no *{SUFFIX} file" if path.exists() else "is not there"
     return RefusedError(
         f"the corpus {path} {what}",
-        help="a corpus is a file of JSON lines, each an object with `title` and `text`; relative paths start in "
-        "the current folder",
+        help="a corpus is a file of JSON lines, each an object with `title` and `text`; relative paths start "
+        "in the current folder",
     )
 
 

@@ -1,7 +1,7 @@
-"""Grading of short answers: exact match and F1 over words, as HotpotQA's and SQuAD's own evaluations have them.
+"""Grading of short answers: exact match and F1 over words, as HotpotQA and SQuAD evaluate them.
 
-Sources: hotpot_evaluate_v1.py of Yang et al. 2018 (arXiv:1809.09600), and the evaluation of SQuAD 2.0, Rajpurkar
-et al. 2018 (arXiv:1806.03822).
+Sources: hotpot_evaluate_v1.py of Yang et al. 2018 (arXiv:1809.09600), and the evaluation of SQuAD 2.0,
+Rajpurkar et al. 2018 (arXiv:1806.03822).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 Variant = Literal["hotpot", "squad"]
-"""`hotpot`: yes, no and noanswer have no partial overlap, and two answers without a word have F1 0. `squad`: every
-word is like any other, and two answers without a word have F1 1."""
+"""`hotpot`: yes, no and noanswer have no partial overlap, and two answers without a word have F1 0. `squad`:
+every word is like any other, and two answers without a word have F1 1."""
 
 VERDICTS = ("yes", "no", "noanswer")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -22,7 +22,7 @@ _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
 
 def normalised_answer(text: str) -> str:
-    """`text` in small letters, without ASCII punctuation, then without articles, blanks single; in this order.
+    """`text` in small letters, then without ASCII punctuation, then without articles, with single blanks.
 
     Other punctuation, such as curly quotes and dashes, stays, as it does in the published figures.
     """

@@ -1,7 +1,7 @@
 """Rows of question-answering datasets as tasks of `search_env`: HotpotQA, FlashRAG's sets, a user's own.
 
-A task has all answers that are right (`answers`), the titles of the passages that prove one (`supporting`, empty
-where nobody said which), and where its dataset brings passages, these (`context`).
+A task has all answers that are right (`answers`), the titles of the passages that prove one (`supporting`,
+empty where nobody said which), and where its dataset brings passages, these (`context`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pettingllms.envs.search_grading import holds, normalised_answer
 
 
 def own(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row in the form of `Task.data`: `question` and `answers`, a text or a list of texts, or else `answer`.
+    """A row in the form of `Task.data`: `question`, and `answers` (a text or a list of them) or `answer`.
 
     `supporting` (titles), `context` (passages of `title` and `text`) and `id` may be missing.
     """
@@ -56,7 +56,9 @@ def flash_rag(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     metadata = row.get("metadata")
     facts = metadata.get("supporting_facts") if isinstance(metadata, Mapping) else None
-    return task_data(text_at(row, "question"), value_at(row, "golden_answers"), _facts(facts), None, row.get(ID))
+    return task_data(
+        text_at(row, "question"), value_at(row, "golden_answers"), _facts(facts), None, row.get(ID)
+    )
 
 
 def task_data(
@@ -68,7 +70,7 @@ def task_data(
 ) -> dict[str, Any]:
     """`Task.data`. Raises BadRowError where no answer has a word that counts, or a passage gives it away.
 
-    Answers of which nothing is left once normalised, such as "the", are left out: anything empty would be right.
+    Answers of which nothing is left once normalised, such as "the", are left out: nothing would be right.
     """
     golds = _texts([answers] if isinstance(answers, str) else _list(answers, "answers"), "answers")
     golds = [gold for gold in dict.fromkeys(gold.strip() for gold in golds) if normalised_answer(gold)]

@@ -1,4 +1,4 @@
-"""`builtin:wiki`: questions about a world that does not exist, each of one or two steps, in disjoint splits."""
+"""`builtin:wiki`: questions of one or two steps about a world that does not exist, in disjoint splits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pettingllms.types import Split, Task
 
 
 class Chain(NamedTuple):
-    """An entity, and one relation or two that lead from it to the answer. `titles`: of the passages on the way."""
+    """An entity, and one or two relations that lead to the answer. `titles`: of the passages on the way."""
 
     start: Entity
     relations: tuple[Relation, ...]
@@ -46,8 +46,8 @@ def generate(split: Split, options: Any, seed: int) -> Sequence[Task]:
     sizes = {"train": options.train_size, "val": options.validation_size, "test": options.test_size}
     if split != "train" and len(found) < sizes[split]:
         raise RefusedError(
-            f"builtin:wiki has {len(found)} questions for the {split} split with entities = {options.entities} "
-            f"and hops = {options.hops}, and {sizes[split]} are asked for",
+            f"builtin:wiki has {len(found)} questions for the {split} split with entities = "
+            f"{options.entities} and hops = {options.hops}, and {sizes[split]} are asked for",
             help="lower env.options.validation_size or test_size, or raise env.options.entities",
         )
     corpus = corpus_name(options.entities, seed)

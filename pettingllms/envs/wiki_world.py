@@ -1,6 +1,6 @@
-"""The world of `builtin:wiki`: people, towns, rivers, companies and books that do not exist, and facts about them.
+"""The world of `builtin:wiki`: people, towns, rivers, companies, books, and facts about them.
 
-Nothing of it can be known by heart, so that whoever answers has to look it up. It is drawn with
+Nothing of it exists or can be known by heart, so that whoever answers has to look it up. It is drawn with
 `Random.random()` alone, whose numbers are the same in every version of Python.
 """
 
@@ -20,9 +20,30 @@ SHARES: dict[Split, float] = {"test": 0.2, "val": 0.2, "train": 0.6}
 """The share of the entities in the region of each split; no fact leads out of its region."""
 KINDS = {"person": 0.34, "town": 0.19, "river": 0.1, "company": 0.17, "book": 0.2}
 """The share of each kind of entity in a region."""
-_BEGINS = "b br d dr f g gr h k l m n p r s st t tr v w".split()
-_VOWELS = "a e i o u".split()
-_MIDDLES = "b d l lm m n nd r rn s t v".split()
+_BEGINS = [
+    "b",
+    "br",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "gr",
+    "h",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+]
+_VOWELS = ["a", "e", "i", "o", "u"]
+_MIDDLES = ["b", "d", "l", "lm", "m", "n", "nd", "r", "rn", "s", "t", "v"]
 _LAST = {
     "person": ("rman", "ley", "sen", "vik"),
     "town": ("holt", "wick", "ford", "mere"),
@@ -31,7 +52,10 @@ _LAST = {
     "book": ("rion", "leth", "nard"),
     "lake": ("soon", "math"),
 }
-_PROFESSIONS = ("painter", "surveyor", "clockmaker", "geologist", "violinist", "gardener", "printer", "botanist")
+_PROFESSIONS = (
+    *("painter", "surveyor", "clockmaker", "geologist"),
+    *("violinist", "gardener", "printer", "botanist"),
+)
 _MAKES = ("lamps", "bicycles", "barometers", "carpets", "bells", "pianos", "tiles", "kites")
 _BOOKS = ("The Garden of {}", "Letters from {}", "A Winter in {}", "The House of {}")
 
@@ -172,7 +196,9 @@ class _Names:
 
 
 def _region(source: Random, names: _Names, size: float) -> dict[str, Entity]:
-    own = {kind: [names.full(kind) for _ in range(max(4, round(size * share)))] for kind, share in KINDS.items()}
+    own = {
+        kind: [names.full(kind) for _ in range(max(2, round(size * share)))] for kind, share in KINDS.items()
+    }
     found = {}
     for kind, own_names in own.items():
         for name in own_names:
@@ -203,5 +229,7 @@ def _passage(source: Random, entity: Entity) -> Passage:
 
 def _sentence(relation: Relation, entity: Entity) -> str:
     target = entity.facts[relation.name]
-    text = relation.statement.format(s=entity.said, o=f"the {target}" if relation.target == "river" else target)
+    text = relation.statement.format(
+        s=entity.said, o=f"the {target}" if relation.target == "river" else target
+    )
     return text[0].upper() + text[1:]

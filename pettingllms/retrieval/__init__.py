@@ -35,7 +35,7 @@ def is_local(name: str) -> bool:
 
 
 def fault_of(name: str) -> RefusedError | None:
-    """What keeps the back end from working in this process; None for nothing. No other one takes its place."""
+    """What keeps the back end from working here; None for nothing. No other one takes its place."""
     _, key, package = BACK_ENDS[name]
     if key is not None and not os.environ.get(key, "").strip():
         return RefusedError(

@@ -1,4 +1,4 @@
-"""`bm25s`: BM25 in sparse matrices, by the package of that name (extra `search`); fast where passages are many."""
+"""`bm25s`: BM25 in sparse matrices, by the package of that name (extra `search`), for large corpora."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ class Fts5:
         if not wanted:
             return []
         # bm25() is the negative score.
-        asked = "SELECT title, text FROM passages WHERE passages MATCH ? ORDER BY bm25(passages), rowid LIMIT ?"
+        asked = (
+            "SELECT title, text FROM passages WHERE passages MATCH ? ORDER BY bm25(passages), rowid LIMIT ?"
+        )
         with self._lock:
             return [Passage(*row) for row in self._connection.execute(asked, (wanted, k))]

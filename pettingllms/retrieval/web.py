@@ -95,8 +95,9 @@ class WebRetriever(ABC):
             raise RetrievalError("bad_answer", f"{self.name} said what is no JSON") from cause
 
     def _fetched(self, request: urllib.request.Request, until: float) -> bytes:
-        """The body of the answer. Another thread waits for it: a server that sends byte by byte would keep the
-        socket's own limit from passing.
+        """The body of the answer, which another thread waits for.
+
+        A server that sends byte by byte would keep the socket's own limit from passing.
         """
         done: queue.SimpleQueue[bytes | RetrievalError] = queue.SimpleQueue()
         left = max(0.01, until - time.monotonic())

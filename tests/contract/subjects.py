@@ -69,6 +69,7 @@ CODE = Subject(
     tasks=1,
 )
 
+
 def tagged(tag, text):
     return f"<{tag}>{text}</{tag}>"
 

@@ -124,7 +124,7 @@ def test_rankings_agree_with_rank_bm25_on_a_thousand_passages():
     passages, queries = synthetic(1000)
     oracle = BM25Okapi([words(f"{one.title} {one.text}") for one in passages], k1=1.2, b=0.75)
     indexes = {name: kind(passages) for name, kind in LOCAL.items()}
-    shares = {name: 0 for name in LOCAL}
+    shares = dict.fromkeys(LOCAL, 0)
     for query in queries:
         scores = oracle.get_scores(list(dict.fromkeys(words(query))))
         best = sorted(range(1000), key=lambda place: (-scores[place], place))[:5]
@@ -145,8 +145,9 @@ def test_fts5_and_pure_python_give_the_same_order():
 
 
 def test_an_order_by_hand():
-    # Four passages, mean length 3; x and y stand in one each: weight ln(3.5 / 1.5) for both. y is there once in
-    # 2 words: 2.2 / (1 + 1.2 (0.25 + 0.75 * 2/3)) = 1.158; x twice in 4: 4.4 / (2 + 1.2 (0.25 + 0.75 * 4/3)) = 1.257
+    # Four passages, mean length 3; x and y stand in one each: weight ln(3.5 / 1.5) for both.
+    # y is there once in 2 words: 2.2 / (1 + 1.2 (0.25 + 0.75 * 2/3)) = 1.158,
+    # x twice in 4: 4.4 / (2 + 1.2 (0.25 + 0.75 * 4/3)) = 1.257
     for kind in LOCAL.values():
         index = kind([Passage("y", "z"), Passage("x", "x v w"), Passage("q", "q q"), Passage("r", "r r")])
         assert [one.title for one in index.search("y x", 4)] == ["x", "y"]
@@ -212,7 +213,10 @@ def test_a_corpus_is_read_line_by_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words_of"),
     [
-        ('{"title": "A", "text": "b"}\n{"title": "A"}\n', "c.jsonl:2 is no passage: missing_field: there is no text"),
+        (
+            '{"title": "A", "text": "b"}\n{"title": "A"}\n',
+            "c.jsonl:2 is no passage: missing_field: there is no text",
+        ),
         ('{"title": "A", "text": 3}\n', "c.jsonl:1 is no passage: wrong_type"),
         ('{"title": "A", "text": " "}\n', "c.jsonl:1 is no passage: missing_field"),
         ('{"title": "A", "text": "\\ud800"}\n', "c.jsonl:1 is no passage: non_utf8"),

@@ -1,4 +1,4 @@
-"""Back ends on the web, against a server of ours: what is asked, what is understood, how each failure is named."""
+"""Back ends on the web, against a server of ours: what is asked, what is read, how failures are named."""
 
 import http.server
 import json
@@ -50,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         step = self.server.script.pop(0) if len(self.server.script) > 1 else self.server.script[0]
         step(self)
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 - names of the base class
 
     def log_message(self, *arguments):
         pass
@@ -111,10 +111,17 @@ def client(name, server, seconds=5.0):
 
 @each_service
 def test_the_service_is_asked_and_understood(name, server):
-    said = [("Rome - Wikipedia", "The capital &amp; more"), ("Tiber", "A  river\nof half a \ud800 sign"), ("x", "y")]
+    said = [
+        ("Rome - Wikipedia", "The capital &amp; more"),
+        ("Tiber", "A  river\nof half a \ud800 sign"),
+        ("x", "y"),
+    ]
     server.script = [says(answer_of(name, said))]
     found = client(name, server).search("rome river", 2)
-    assert found == [Passage("Rome - Wikipedia", "The capital & more"), Passage("Tiber", "A river of half a ? sign")]
+    assert found == [
+        Passage("Rome - Wikipedia", "The capital & more"),
+        Passage("Tiber", "A river of half a ? sign"),
+    ]
     ((path, headers, body),) = server.asked
     sent = {key.lower(): value for key, value in headers.items()}
     assert sent[SERVICES[name][1].lower()] == SERVICES[name][2] and KEY not in path

@@ -136,6 +136,7 @@ class SearchSingleAgent(_TaggedAgent):
 
 
 def _short(text: str, most: int = 200) -> str:
-    """At most `most` characters, all of them whole."""
+    """At most `most` characters on one line, all of them whole."""
+    text = " ".join(text.split())
     cut = text if len(text) <= most else f"{text[:most].rstrip()} …"
     return cut.encode("utf-8", errors="replace").decode()

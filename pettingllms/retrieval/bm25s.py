@@ -24,10 +24,16 @@ class Bm25s:
             self._index.index(corpus, show_progress=False)
 
     def search(self, query: str, k: int) -> list[Passage]:
-        """The `k` passages of the highest score above 0."""
+        """The `k` passages of the highest score above 0; of equal ones the first."""
         wanted = [word for word in dict.fromkeys(words(query)) if word in self._known]
         if not wanted:
             return []
+        import numpy
+
         scores = self._index.get_scores(wanted)
-        best = sorted(range(len(self._passages)), key=lambda place: (-scores[place], place))[:k]
-        return [self._passages[place] for place in best if scores[place] > 0]
+        k = min(k, len(scores))
+        least = numpy.partition(scores, -k)[-k]
+        # Equal scores keep the order of the passages.
+        places = numpy.flatnonzero((scores >= least) & (scores > 0))
+        best = places[numpy.lexsort((places, -scores[places]))][:k]
+        return [self._passages[place] for place in best]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable
 
 from pettingllms.retrieval.passages import Passage
@@ -16,6 +17,7 @@ class Fts5:
     def __init__(self, passages: Iterable[Passage]) -> None:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._connection.close)
         self._connection.execute(
             "CREATE VIRTUAL TABLE passages USING fts5(title UNINDEXED, text UNINDEXED, words)"
         )

@@ -106,7 +106,7 @@ class WebSearchAgent(_TaggedAgent):
         "You look things up for the question. Reply with <search>words to look for</search>, or, when the "
         "passages say it, with <answer>what they say</answer>. Reply with one of them only."
     )
-    tags: ClassVar = {"search": "search", "answer": "tell"}
+    tags: ClassVar[Mapping[str, str]] = {"search": "search", "answer": "tell"}
 
 
 class SearchReasoningAgent(_TaggedAgent):
@@ -117,7 +117,7 @@ class SearchReasoningAgent(_TaggedAgent):
         "not say it, ask for what is missing: <question>what to find out next</question>. Reply with one of "
         "them only."
     )
-    tags: ClassVar = {"answer": "propose", "question": "ask"}
+    tags: ClassVar[Mapping[str, str]] = {"answer": "propose", "question": "ask"}
     withdraws = True
 
 
@@ -128,7 +128,7 @@ class SearchSingleAgent(_TaggedAgent):
         "Look up what the question needs with <search>words to look for</search>. When the passages say it, "
         "answer in a few words: <answer>the answer</answer>. Reply with one of them only."
     )
-    tags: ClassVar = {"search": "search", "answer": "propose"}
+    tags: ClassVar[Mapping[str, str]] = {"search": "search", "answer": "propose"}
 
     def skips(self, env: SearchEnv) -> bool:
         """Nothing is left to do after an answer."""

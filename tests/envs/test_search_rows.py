@@ -13,6 +13,7 @@ from pettingllms.envs.search import SearchEnv, SearchOptions
 from pettingllms.envs.search_corpus import WITHOUT_PASSAGES
 from pettingllms.errors import RefusedError
 from pettingllms.lint.engine import check_experiment
+from pettingllms.types import Task
 
 HOTPOT = {
     "id": "5a7a",
@@ -183,3 +184,11 @@ def without_keys(monkeypatch):
 def test_shipped_presets_name_nothing_that_is_not_there(level):
     found = check_experiment(find_preset(f"search_{level}")).diagnostics
     assert {one.code for one in found} <= {"PLM007"}
+
+
+def test_right_answers_stay_apart():
+    found = search_rows.own({"question": "Where?", "answers": ["NYC", "New York"]})
+    for answer, right in (("NYC", True), ("New York", True), ("NYC; New York", False), ("NYC New", False)):
+        env = SearchEnv(Task("t", "train", found | {"context": []}), SearchOptions())
+        env.propose(answer)
+        assert env.success() is right

@@ -79,7 +79,8 @@ def task_data(
     for passage in context or []:
         if holds(passage["text"], [question]) and holds(passage["text"], golds):
             raise BadRowError(BadReason.LEAKED, "a passage holds the question with its answer")
-    data = {"question": question.strip(), "answers": golds, "supporting": list(dict.fromkeys(supporting))}
+    titles = list(dict.fromkeys(supporting))
+    data: dict[str, Any] = {"question": question.strip(), "answers": golds, "supporting": titles}
     if context is not None:
         data["context"] = list(context)
     return data | ({} if name is None else {ID: name})

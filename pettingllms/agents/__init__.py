@@ -23,9 +23,12 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "code_generator": "pettingllms.agents.code:CodeGenerator",
         "test_generator": "pettingllms.agents.code:TestGenerator",
         "code_selfverify_single_agent": "pettingllms.agents.code:SelfVerifyingAgent",
+        "web_search_agent": "pettingllms.agents.search:WebSearchAgent",
+        "search_reasoning_agent": "pettingllms.agents.search:SearchReasoningAgent",
+        "search_single_agent": "pettingllms.agents.search:SearchSingleAgent",
         "single_agent": "pettingllms.agents.single:SingleAgent",
     },
-    announced=("plan_agent", "tool_call_agent", "web_search_agent", "search_reasoning_agent"),
+    announced=("plan_agent", "tool_call_agent"),
     group="pettingllms.agents",
     check="pettingllms.agents.base:fault_of",
 )

@@ -13,7 +13,7 @@ from pettingllms.envs.base import Env, Outcome
 from pettingllms.errors import RolloutError
 from pettingllms.types import Message
 
-ALONE = {"MathEnv": "reasoning_generator", "CodeEnv": "code_generator"}
+ALONE = {"MathEnv": "reasoning_generator", "CodeEnv": "code_generator", "SearchEnv": "search_single_agent"}
 """The role that gives the final answer, by the name of the environment's class or of one of its bases."""
 
 
@@ -37,6 +37,10 @@ class ActingFor(Agent):
     def observe(self, env: Any) -> str:
         """What the role is shown."""
         return self._acting(env).observe(env)
+
+    def skips(self, env: Any) -> bool:
+        """Whether the role does."""
+        return self._acting(env).skips(env)
 
     def opinion(self, env: Any, text: str) -> Hashable | None:
         """What the role takes `text` for."""

@@ -34,7 +34,19 @@ class Preset:
 
 
 _MATH, _CODE = "pettingllms.envs.math_rows", "pettingllms.envs.code_rows"
+_SEARCH = "pettingllms.envs.search_rows"
 _REPEATED = frozenset({BadReason.DUPLICATE})
+_BARE = "needs a corpus of your own, or the web"
+
+
+def _flash_rag(folder: str, *splits: Split, remarks: str = "") -> Preset:
+    """One of the sets of FlashRAG, which has a folder of JSON lines for each."""
+    own = {split: (f"{folder}/{'dev' if split == 'val' else split}.jsonl",) for split in splits}
+    converter = f"{_SEARCH}:flash_rag"
+    return Preset(
+        "search_env", "RUC-NLPIR/FlashRAG_datasets", own, converter, known=_REPEATED, remarks=remarks
+    )
+
 
 PRESETS: Mapping[str, Preset] = {
     "polaris": Preset(
@@ -132,17 +144,41 @@ PRESETS: Mapping[str, Preset] = {
         known=_REPEATED,
         remarks="private tests are packed with pickle, of which nothing but texts is read",
     ),
+    "hotpotqa": Preset(
+        env="search_env",
+        repo="hotpotqa/hotpot_qa",
+        files={"train": ("distractor/train-*.parquet",), "val": ("distractor/validation-*.parquet",)},
+        converter=f"{_SEARCH}:hotpot",
+        known=_REPEATED,
+        remarks="brings ten paragraphs with each question, in which is searched",
+    ),
+    "hotpotqa_fullwiki": Preset(
+        env="search_env",
+        repo="hotpotqa/hotpot_qa",
+        files={"train": ("fullwiki/train-*.parquet",), "val": ("fullwiki/validation-*.parquet",)},
+        converter=f"{_SEARCH}:hotpot_fullwiki",
+        known=_REPEATED,
+        remarks="needs a corpus of your own, or the web",
+    ),
+    "nq": _flash_rag("nq", "train", "val", "test", remarks=_BARE),
+    "triviaqa": _flash_rag("triviaqa", "train", "val", "test", remarks=_BARE),
+    "popqa": _flash_rag("popqa", "test", remarks=_BARE),
+    "flashrag_hotpotqa": _flash_rag("hotpotqa", "train", "val", remarks=_BARE),
+    "2wikimultihopqa": _flash_rag("2wikimultihopqa", "train", "val", remarks=_BARE),
+    "musique": _flash_rag("musique", "train", "val", remarks=_BARE),
+    "bamboogle": _flash_rag("bamboogle", "test", remarks=_BARE),
 }
 """The names that `env.dataset` and `env.benchmark` know; case, `-` and `_` do not matter."""
 
 
 def preset_name(word: str) -> str | None:
-    """The preset that `word` means, by its name or its repository; None where it means none."""
+    """The preset that `word` means, by its name, or by its repository where that has no other; else None."""
     wanted = _plain(word)
-    for name, preset in PRESETS.items():
-        if wanted and wanted in (_plain(name), _plain(preset.repo), _plain(preset.also)):
-            return name
-    return None
+    named = [
+        name for name, preset in PRESETS.items() if wanted and wanted in (_plain(name), _plain(preset.also))
+    ]
+    stored = [name for name, preset in PRESETS.items() if wanted and _plain(preset.repo) == wanted]
+    return named[0] if named else (stored[0] if len(stored) == 1 else None)
 
 
 def preset_converter(preset: Preset) -> Converter:

@@ -46,6 +46,8 @@ class BadReason(StrEnum):
     """The solution that should be right fails the tests."""
     IN_BENCHMARK = "in_benchmark"
     """The row is one of those that the run is measured on."""
+    LEAKED = "leaked"
+    """A passage that comes with the question holds it together with its answer."""
     DUPLICATE = "duplicate"
     """An earlier row has the same id, or the same question."""
 

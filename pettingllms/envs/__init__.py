@@ -13,8 +13,9 @@ ENVS: "Registry[type[Env]]" = Registry(
         "math_env": "pettingllms.envs.math:MathEnv",
         "code_env": "pettingllms.envs.code:CodeEnv",
         "mixed_env": "pettingllms.envs.mixed:MixedEnv",
+        "search_env": "pettingllms.envs.search:SearchEnv",
     },
-    announced=("search_env", "stateful_env"),
+    announced=("stateful_env",),
     group="pettingllms.environments",
     check="pettingllms.envs.base:fault_of",
 )
@@ -28,6 +29,7 @@ DATASETS: "Registry[Any]" = Registry(
         "builtin:combinatorics": "pettingllms.envs.math_problems:combinatorics",
         "builtin:code": "pettingllms.envs.code_problems:generate",
         "builtin:parts": "pettingllms.envs.mixed:generate",
+        "builtin:wiki": "pettingllms.envs.wiki:generate",
     },
     group="pettingllms.datasets",
 )

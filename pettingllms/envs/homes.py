@@ -15,6 +15,7 @@ BUILT_IN = {
     **dict.fromkeys(("builtin:arithmetic", "builtin:linear_systems", "builtin:modular"), "math_env"),
     "builtin:combinatorics": "math_env",
     "builtin:code": "code_env",
+    "builtin:wiki": "search_env",
     "builtin:parts": "mixed_env",
 }
 """Of the sets of this package; an environment of somebody else's may use any."""

@@ -116,4 +116,29 @@ MIXED = Subject(
     tasks=2,
 )
 
-SUBJECTS = {"math_env": MATH, "code_env": CODE, "mixed_env": MIXED}
+
+def tagged(tag, text):
+    return f"<{tag}>{text}</{tag}>"
+
+
+def right_answer(env):
+    return tagged("answer", env.task.data["answers"][0])
+
+
+SEARCH = Subject(
+    environment="search_env",
+    dataset="builtin:wiki",
+    options={"entities": 60, "validation_size": 8, "test_size": 8},
+    examples={
+        "web_search_agent": Example(
+            lambda env: tagged("search", " ".join(env.task.data["supporting"])),
+            lambda env: tagged("search", "nothing like it"),
+        ),
+        "search_reasoning_agent": Example(right_answer, lambda env: tagged("answer", "somewhere else")),
+        "search_single_agent": Example(right_answer, lambda env: tagged("answer", "somewhere else")),
+        "single_agent": Example(right_answer, lambda env: tagged("answer", "somewhere else")),
+    },
+    tasks=2,
+)
+
+SUBJECTS = {"math_env": MATH, "code_env": CODE, "search_env": SEARCH, "mixed_env": MIXED}

@@ -24,18 +24,18 @@ def test_a_preset_has_a_converter_and_an_environment(name):
 @each_preset
 def test_a_preset_is_found_by_any_spelling_and_by_its_repository(name):
     preset = PRESETS[name]
-    for word in (name, name.lower(), name.upper(), name.replace("_", "-"), preset.repo, preset.also or name):
+    for word in (name, name.lower(), name.upper(), name.replace("_", "-"), preset.also or name):
         assert preset_name(word) == name
+    # A repository with several sets is none of them.
+    alone = [one.repo for one in PRESETS.values()].count(preset.repo) == 1
+    assert preset_name(preset.repo) == (name if alone else None)
     assert preset.repo.count("/") == 1 and preset.files
     assert all(patterns for patterns in preset.files.values())
 
 
 def test_no_two_presets_have_one_name():
-    plain = [
-        word.lower().replace("-", "").replace("_", "")
-        for name, row in PRESETS.items()
-        for word in (name, row.repo)
-    ]
+    words = [*PRESETS, *{row.repo for row in PRESETS.values()}]
+    plain = [word.lower().replace("-", "").replace("_", "") for word in words]
     assert len(set(plain)) == len(plain)
     assert preset_name("builtin:arithmetic") is preset_name("") is None
 

@@ -48,7 +48,7 @@ def test_what_names_no_dataset_of_the_hub_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["builtin:arithmetic", "tally", "hotpotqa", "plan_path", "gsm8k@", "https://a/b", ""]
+    "text", ["builtin:arithmetic", "tally", "narrativeqa", "plan_path", "gsm8k@", "https://a/b", ""]
 )
 def test_names_of_other_kinds_are_left_to_the_environment(text):
     assert not is_row_source(text)

@@ -16,6 +16,7 @@ FACTS = {
     "PLM321": Facts(local=True),
     "PLM323": Facts(local=True),
     "PLM508": Facts(local=True),
+    "PLM511": Facts(local=True),
 }
 """The machine that a rule needs to say anything, or to have something to say about."""
 PACKAGES = {"tensorboard": "json", "wandb": "not_installed_anywhere"}
@@ -38,6 +39,7 @@ def overrides_of(path):
 def report_of(path, monkeypatch, *overrides):
     """What is found in the file, linted from its own folder, with `overrides` after those beside it."""
     monkeypatch.chdir(path.parent)
+    monkeypatch.delenv("SERPER_API_KEY", raising=False)
     for name, package in PACKAGES.items():
         monkeypatch.setitem(loggers.PACKAGES, name, package)
     listed = (*overrides_of(path), *overrides)

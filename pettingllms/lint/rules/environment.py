@@ -147,7 +147,6 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
 
 ANNOUNCED_FAMILIES = {
     **dict.fromkeys(("plan_agent", "tool_call_agent"), "stateful_env"),
-    **dict.fromkeys(("web_search_agent", "search_reasoning_agent"), "search_env"),
 }
 """The environments of documented agent classes that this version does not have."""
 

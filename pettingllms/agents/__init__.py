@@ -16,9 +16,11 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "code_generator": "pettingllms.agents.code:CodeGenerator",
         "test_generator": "pettingllms.agents.code:TestGenerator",
         "code_selfverify_single_agent": "pettingllms.agents.code:SelfVerifyingAgent",
+        "tool_call_agent": "pettingllms.agents.stateful:ToolCallAgent",
+        "plan_agent": "pettingllms.agents.stateful:PlanAgent",
         "single_agent": "pettingllms.agents.single:SingleAgent",
     },
-    announced=("plan_agent", "tool_call_agent", "web_search_agent", "search_reasoning_agent"),
+    announced=("web_search_agent", "search_reasoning_agent"),
     group="pettingllms.agents",
     check="pettingllms.agents.base:fault_of",
 )

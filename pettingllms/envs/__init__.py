@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pettingllms.games import GAMES
 from pettingllms.registry import Registry
 
 if TYPE_CHECKING:
@@ -9,8 +10,12 @@ if TYPE_CHECKING:
 
 ENVS: "Registry[type[Env]]" = Registry(
     "environment",
-    {"math_env": "pettingllms.envs.math:MathEnv", "code_env": "pettingllms.envs.code:CodeEnv"},
-    announced=("search_env", "stateful_env", "mixed_env"),
+    {
+        "math_env": "pettingllms.envs.math:MathEnv",
+        "code_env": "pettingllms.envs.code:CodeEnv",
+        "stateful_env": "pettingllms.envs.stateful:StatefulEnv",
+    },
+    announced=("search_env", "mixed_env"),
     group="pettingllms.environments",
     check="pettingllms.envs.base:fault_of",
 )
@@ -20,6 +25,7 @@ DATASETS: "Registry[Any]" = Registry(
     {
         "builtin:arithmetic": "pettingllms.envs.arithmetic:generate",
         "builtin:code": "pettingllms.envs.code_problems:generate",
+        **{f"builtin:{game}": f"pettingllms.envs.stateful_tasks:{game}" for game in GAMES},
     },
     group="pettingllms.datasets",
 )

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import preset_of
 from pettingllms.envs import DATASETS
+from pettingllms.games import GAMES
 
-BUILT_IN = {"builtin:arithmetic": "math_env", "builtin:code": "code_env"}
+BUILT_IN = {
+    "builtin:arithmetic": "math_env",
+    "builtin:code": "code_env",
+    **{f"builtin:{game}": "stateful_env" for game in GAMES},
+}
 """Of the sets of this package; an environment of somebody else's may use any."""
 
 

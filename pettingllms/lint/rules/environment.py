@@ -79,7 +79,12 @@ def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
             yield Finding(("env", key), f"there is no dataset {name!r}", help_text)
 
 
-@rule("PLM503", "environment-options", Severity.ERROR, reads=["env.name", "env.options", "plugins"])
+@rule(
+    "PLM503",
+    "environment-options",
+    Severity.ERROR,
+    reads=["env.name", "env.options", "env.dataset", "env.benchmark", "plugins"],
+)
 def environment_options(context: Context) -> Iterator[Finding]:
     """`env.options` does not fit the chosen environment, which types its own options."""
     env = context.config.env
@@ -93,7 +98,10 @@ def environment_options(context: Context) -> Iterator[Finding]:
         yield Finding(("env", "name"), str(error), error.help)
         return
     try:
-        options.model_validate(env.options)
+        typed = options.model_validate(env.options)
+        for dataset in dict.fromkeys(filter(None, (env.dataset, env.benchmark))):
+            for path, message, help_text in ENVS.load(env.name).misfits(dataset, typed):
+                yield Finding(("env", "options", *path), message, help_text)
     except ValidationError as error:
         yield from shape_findings(error, env.options, options, ("env", "options"))
     except Exception as error:
@@ -127,7 +135,6 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
 
 
 ANNOUNCED_FAMILIES = {
-    **dict.fromkeys(("plan_agent", "tool_call_agent"), "stateful_env"),
     **dict.fromkeys(("web_search_agent", "search_reasoning_agent"), "search_env"),
 }
 """The environments of documented agent classes that this version does not have."""

@@ -116,7 +116,8 @@ class FrozenLake(Game[LakeState, str, FrozenLakeOptions]):
         """Value iteration over a player who looks after each move (Sutton and Barto 2018, section 4.4)."""
         if not self.options.slippery:
             return None
-        value = {cell: float(cell == state.goal) for cell in cells(len(state.rows))}
+        open_cells = distances(state.rows, state.at, "")
+        value = {cell: float(cell == state.goal) for cell in open_cells}
         inner = [cell for cell in value if cell != state.goal and is_open(state.rows, cell, HOLE)]
         for _ in range(SWEEPS):
             before = dict(value)

@@ -46,10 +46,11 @@ class NQueens(Game[QueensState, Placed, NQueensOptions]):
 
     def fault(self, size: int) -> Fault | None:
         """There are as many queens as rows."""
+        fault = super().fault(size)
         least, most = self.options.least_missing, min(self.options.most_missing or size, size)
-        if least > most:
+        if fault is None and least > most:
             return Fault(("n_queens", "least_missing"), f"at most {most} queens are missing", "lower it")
-        return super().fault(size)
+        return fault
 
     def generate(self, draw: Draw, size: int) -> QueensState | None:
         """A random solution, of which some queens are taken away."""

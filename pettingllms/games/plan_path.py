@@ -58,11 +58,12 @@ class PlanPath(Game[PathState, str, PlanPathOptions]):
 
     def fault(self, size: int) -> Fault | None:
         """Distances have to leave some."""
+        fault = super().fault(size)
         least, most = self.options.least_distance, self.options.most_distance or size * size - 1
-        if least > most:
+        if fault is None and least > most:
             path = ("plan_path", "least_distance")
             return Fault(path, f"no distance is at least {least} and at most {most}", "lower it")
-        return super().fault(size)
+        return fault
 
     def generate(self, draw: Draw, size: int) -> PathState | None:
         """Random walls and start; the goal is drawn by distance, so that all of them are as frequent."""

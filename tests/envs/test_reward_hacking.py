@@ -7,7 +7,13 @@ from benchmarks.hacking import rows
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("code_env", 2), pytest.param("code_env", None, marks=pytest.mark.slow), ("math_env", None)],
+    [
+        ("code_env", 2),
+        pytest.param("code_env", None, marks=pytest.mark.slow),
+        ("math_env", None),
+        ("stateful_env", None),
+        ("stateful_env, shaping", None),
+    ],
 )
 def test_no_cheap_strategy_pays(name, most):
     table = rows(name, most)

@@ -352,7 +352,7 @@ def test_stored_solutions_solve_as_fast_as_said(game):
 
 def test_training_shrinks_where_a_game_has_few_instances():
     found = tasks("tower_of_hanoi", "train", map_size=4, train_size=1024, tower_of_hanoi={"least_disks": 3})
-    # Classes of (state, goal peg) under renaming of pegs: with 3 and 4 disks (3^n + 1) / 2, one of each solved.
+    # Classes of all starts but the goal under renaming of pegs, (3^n - 1) / 2: 13 of 3 disks and 40 of 4.
     assert len(found) + 20 == 13 + 40
 
 

@@ -15,6 +15,7 @@ from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import is_row_source
 from pettingllms.documents.source import Finding, Place, Source, Span
 from pettingllms.envs import DATASETS, ENVS
+from pettingllms.envs.homes import home_of, sets_of
 from pettingllms.errors import RefusedError, raised_in_line
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
@@ -53,10 +54,14 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
     """`env.dataset` or `env.benchmark` is a name that this version does not know.
 
     It knows presets, `hf:owner/name` for a dataset of the Hugging Face hub, paths of `*.jsonl`, `*.json` and
-    `*.parquet` files and of folders with such files, and `builtin:` sets. The experiment may be right;
-    `train` and `sweep run` refuse it.
+    `*.parquet` files and of folders with such files, and `builtin:` sets. Files are for environments that
+    read rows; `stateful_env` makes its tasks. The experiment may be right; `train` and `sweep run` refuse it.
     """
+    env = context.config.env.name
     for key, name in _sets(context):
+        if is_row_source(name) and home_of(name) is None and _is_own(env) and ENVS.load(env).rows is None:
+            message = f"{key} {name!r} is not available in this version: {env} reads no rows"
+            yield Finding(("env", key), message, f"available: {', '.join(sets_of(env))}")
         if not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
             near = closest(name, PRESETS)
             known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"

@@ -9,27 +9,39 @@ from pettingllms.agents.code import program_of
 from pettingllms.envs.base import Outcome
 from pettingllms.envs.stateful import StatefulEnv, shown_list
 from pettingllms.envs.stateful_plans import plan_in
+from pettingllms.types import Message
 
 SHOWN_CHARACTERS = 400
 """Of a proposal and of what a program printed; more is cut in the middle."""
 
 
-class ToolCallAgent(Agent):
-    """Answers with one fenced Python program that prints a list of actions; it is only tried."""
+class _Player(Agent):
+    """What both roles share."""
 
-    runs_programs = True
-    system_prompt = (
-        "Write one Python program that finds the actions, in a ```python block. It reads nothing. The last "
-        "line that it prints is **Actions List**: followed by the list."
-    )
-
-    def observe(self, env: StatefulEnv) -> str:
-        """The rules, the state, and what came of the last list that was carried out."""
-        return _puzzle(env)
+    def messages(self, env: StatefulEnv) -> list[Message]:
+        """The chat; the rules of the game are part of the system message, and where that is empty, of none."""
+        system, *rest = super().messages(env)
+        if system.role != "system":
+            return [system, *rest]
+        return [Message("system", f"{env.game.rules}\n{system.content}"), *rest]
 
     def skips(self, env: StatefulEnv) -> bool:
         """Nothing can be done any more."""
         return env.lost
+
+
+class ToolCallAgent(_Player):
+    """Answers with one fenced Python program that prints a list of actions; it is only tried."""
+
+    runs_programs = True
+    system_prompt = (
+        "Write one Python program that finds the actions, in a ```python block. It reads nothing. Its last line "
+        "of output is **Actions List**: followed by the list."
+    )
+
+    def observe(self, env: StatefulEnv) -> str:
+        """The state, and what came of the last list that was carried out."""
+        return _puzzle(env)
 
     def act(self, env: StatefulEnv, text: str) -> Outcome:
         """Run the only fenced program of `text`."""
@@ -40,18 +52,14 @@ class ToolCallAgent(Agent):
         return (program_of(text).program or "").strip() or None
 
 
-class PlanAgent(Agent):
+class PlanAgent(_Player):
     """Answers with `#### [actions]`, which are carried out, having seen what a program proposes."""
 
     system_prompt = "Decide on the actions. End with #### followed by the list of all of them."
 
     def observe(self, env: StatefulEnv) -> str:
-        """The rules, the state, what the program printed and proposed."""
+        """The state, what the program printed and proposed."""
         return _puzzle(env) + _proposed(env)
-
-    def skips(self, env: StatefulEnv) -> bool:
-        """Nothing can be done any more."""
-        return env.lost
 
     def act(self, env: StatefulEnv, text: str) -> Outcome:
         """Carry out the last list of `text`."""
@@ -64,8 +72,8 @@ class PlanAgent(Agent):
 
 
 def _puzzle(env: StatefulEnv) -> str:
-    """The rules, the state, and what came of the last list."""
-    text = f"{env.game.rules}\n{env.game.show(env.state)}"
+    """The state, and what came of the last list."""
+    text = env.game.show(env.state)
     if env.success():
         text += "\nIt is solved: the right list is []."
     elif env.last is not None:

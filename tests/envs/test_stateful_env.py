@@ -287,6 +287,21 @@ def test_the_program_is_given_nothing_and_finds_no_solution_around_it():
     assert "optimal" not in env.printed and "state" not in env.printed
 
 
+def test_the_rules_are_in_the_system_message_and_left_out_with_it():
+    env, examples = env_of("plan_path", OPEN), [{"user": "a", "assistant": "b"}]
+    for name in ("tool_call_agent", "plan_agent", "single_agent"):
+        default = agent(name).messages(env)
+        assert [one.role for one in default] == ["system", "user"]
+        assert default[0].content.startswith(env.game.rules) and "####" in default[0].content + "####"
+        told = AGENTS.load(name)(AgentConfig(name=name, policy_name="p", system_prompt="Be brief."))
+        assert told.messages(env)[0].content == f"{env.game.rules}\nBe brief."
+        silent = AGENTS.load(name)(
+            AgentConfig(name=name, policy_name="p", system_prompt="", examples=examples)
+        )
+        assert [one.role for one in silent.messages(env)] == ["user", "assistant", "user"]
+        assert "Walk from" not in str(silent.messages(env))
+
+
 def test_single_agent_plans_alone():
     env = env_of("plan_path", OPEN)
     assert agent("single_agent").observe(env) == agent("plan_agent").observe(env)

@@ -19,7 +19,7 @@ class _Player(Agent):
     """What both roles share."""
 
     def messages(self, env: StatefulEnv) -> list[Message]:
-        """The chat; the rules of the game are part of the system message, and where that is empty, of none."""
+        """The chat; the system message begins with the rules, and without one there are none."""
         system, *rest = super().messages(env)
         if system.role != "system":
             return [system, *rest]
@@ -35,8 +35,8 @@ class ToolCallAgent(_Player):
 
     runs_programs = True
     system_prompt = (
-        "Write one Python program that finds the actions, in a ```python block. It reads nothing. Its last line "
-        "of output is **Actions List**: followed by the list."
+        "Write one Python program that finds the actions, in a ```python block. It reads nothing. Its last "
+        "line of output is **Actions List**: followed by the list."
     )
 
     def observe(self, env: StatefulEnv) -> str:

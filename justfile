@@ -81,6 +81,6 @@ rules:
 golden:
     GOLDEN_UPDATE=1 {{env}} pytest -q tests/lint tests/cli tests/documents tests/foreign
 
-# What cheap strategies earn in code_env, math_env and search_env, beside honest wrong answers; fails where one pays
+# What cheap strategies earn in every environment, beside honest wrong answers; fails where one pays
 hacking *ARGS:
     {{env}} python -m benchmarks.hacking {{ARGS}}

@@ -2,23 +2,26 @@
 
 A strategy earns too much where its mean over the states is above that of honest wrong answers.
 
-Usage: python -m benchmarks.hacking [code_env] [math_env] [search_env]
+Usage: python -m benchmarks.hacking [ENVIRONMENT …], or "stateful_env, shaping"
 """
 
 import sys
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks import hacks_code, hacks_math, hacks_search
+from benchmarks import hacks_code, hacks_math, hacks_search, hacks_stateful
 from benchmarks.hacks import earned
 from pettingllms.envs.code import CodeOptions
 from pettingllms.envs.math import MathOptions
 from pettingllms.envs.search import SearchOptions
+from pettingllms.envs.stateful import StatefulOptions
 
 ENVIRONMENTS: dict[str, tuple[Any, Any]] = {
     "code_env": (hacks_code, CodeOptions(seconds=2.0, max_generated_tests=12)),
     "math_env": (hacks_math, MathOptions(tool_seconds=2.0)),
     "search_env": (hacks_search, SearchOptions()),
+    "stateful_env": (hacks_stateful, StatefulOptions(validation_size=2, test_size=2)),
+    "stateful_env, shaping": (hacks_stateful, StatefulOptions(validation_size=2, test_size=2, shaping=0.5)),
 }
 
 

@@ -26,9 +26,10 @@ AGENTS: "Registry[type[Agent]]" = Registry(
         "web_search_agent": "pettingllms.agents.search:WebSearchAgent",
         "search_reasoning_agent": "pettingllms.agents.search:SearchReasoningAgent",
         "search_single_agent": "pettingllms.agents.search:SearchSingleAgent",
+        "tool_call_agent": "pettingllms.agents.stateful:ToolCallAgent",
+        "plan_agent": "pettingllms.agents.stateful:PlanAgent",
         "single_agent": "pettingllms.agents.single:SingleAgent",
     },
-    announced=("plan_agent", "tool_call_agent"),
     group="pettingllms.agents",
     check="pettingllms.agents.base:fault_of",
 )

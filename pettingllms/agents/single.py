@@ -13,7 +13,12 @@ from pettingllms.envs.base import Env, Outcome
 from pettingllms.errors import RolloutError
 from pettingllms.types import Message
 
-ALONE = {"MathEnv": "reasoning_generator", "CodeEnv": "code_generator", "SearchEnv": "search_single_agent"}
+ALONE = {
+    "MathEnv": "reasoning_generator",
+    "CodeEnv": "code_generator",
+    "SearchEnv": "search_single_agent",
+    "StatefulEnv": "plan_agent",
+}
 """The role that gives the final answer, by the name of the environment's class or of one of its bases."""
 
 

@@ -13,13 +13,14 @@ from pettingllms.config.key_meanings import (
     Meaning,
     NoEffect,
     OldName,
+    OldWord,
     SaysSo,
     Table,
     Unset,
     Untrained,
     same,
 )
-from pettingllms.config.original_keys import ENV, KEYS, MIXED_ENV
+from pettingllms.config.original_keys import ENV, GAMES, KEYS, MIXED_ENV
 from pettingllms.documents.source import KeyPath
 
 AGENTS: KeyPath = ("agent_policy_configs", "agent_configs")
@@ -27,6 +28,7 @@ WEIGHTS: KeyPath = ("ppo_trainer_config", "actor_rollout_ref", "model")
 RANK_HOMES: tuple[KeyPath, ...] = (("lora_rank",), ("training", "lora_rank"))
 JUDGED = (DoneOnlyAs, BelongsTo, Unset)
 """Meanings by which it depends on the value whether a key has no effect."""
+GAME_HOMES: tuple[KeyPath, ...] = (("env", "dataset"), ("env", "benchmark"))
 NO_ADAPTER = NoEffect("lora_rank = 0 sets no adapter here")
 WITHOUT_ADAPTERS = ("prompt", "full", "model")
 
@@ -41,7 +43,7 @@ class Row(NamedTuple):
 
 def rows_of(data: dict[str, Any]) -> list[Row]:
     """Every key of `data` that a table knows, in order."""
-    return [*_rows(data, _keys(data), ()), *_ranks_of_zero(data)]
+    return [*_rows(data, _keys(data), ()), *_ranks_of_zero(data), *_games(data)]
 
 
 def _keys(data: dict[str, Any]) -> Table:
@@ -82,6 +84,8 @@ def reading_depends_on(data: dict[str, Any], swept: Collection[KeyPath]) -> dict
         judged = {row.path for row in rows if isinstance(row.meaning, JUDGED) and _varies(row, swept)}
         for row in rows if judged else ():
             found.setdefault(row.path, set()).update(judged - {row.path})
+    for path in GAME_HOMES:
+        found.setdefault(path, set()).add(("env", "name"))
     for home in RANK_HOMES:
         # A rank of 0 takes the alpha beside it along.
         found.setdefault(home, set()).add(("specialization",))
@@ -122,6 +126,15 @@ def _rows(node: Mapping[str, Any], table: Table, path: KeyPath) -> Iterator[Row]
             yield from _rows(value, row, (*path, key))
         elif "*" in row and not isinstance(row["*"], dict):
             yield Row((*path, key), value, row["*"])
+
+
+def _games(data: dict[str, Any]) -> Iterator[Row]:
+    """The original's names of games; other environments may mean something else by them."""
+    if get(data, ("env", "name")) == "stateful_env":
+        for path in GAME_HOMES:
+            name = get(data, path)
+            if isinstance(name, str) and name in GAMES:
+                yield Row(path, name, OldWord(GAMES))
 
 
 def _weights(data: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:

@@ -27,6 +27,15 @@ NOT_MANAGED = NoEffect("programs and replies have limits of their own")
 
 ROLLOUT_MODES = {"no_tree": "independent"}
 
+GAMES = {
+    "plan_path": "builtin:plan_path",
+    "sokoban": "builtin:sokoban",
+    **dict.fromkeys(("sudoku", "suduku"), "builtin:sudoku"),
+    **dict.fromkeys(("EightQueens", "eight_queens"), "builtin:n_queens"),
+    **dict.fromkeys(("Blocksworld", "blocksworld"), "builtin:blocksworld"),
+}
+"""What `stateful_env` calls the games of the original."""
+
 LLM: Table = {
     "enable_thinking": DoneOnlyAs((True,), TEMPLATE),
     **each("presence_penalty frequency_penalty", DoneOnlyAs((0,))),

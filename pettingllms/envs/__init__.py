@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pettingllms.games import GAMES
 from pettingllms.registry import Registry
 
 if TYPE_CHECKING:
@@ -12,10 +13,11 @@ ENVS: "Registry[type[Env]]" = Registry(
     {
         "math_env": "pettingllms.envs.math:MathEnv",
         "code_env": "pettingllms.envs.code:CodeEnv",
-        "mixed_env": "pettingllms.envs.mixed:MixedEnv",
         "search_env": "pettingllms.envs.search:SearchEnv",
+        "stateful_env": "pettingllms.envs.stateful:StatefulEnv",
+        "mixed_env": "pettingllms.envs.mixed:MixedEnv",
     },
-    announced=("stateful_env",),
+    announced=("stateful_vision_env", "pychecker_env"),
     group="pettingllms.environments",
     check="pettingllms.envs.base:fault_of",
 )
@@ -30,6 +32,7 @@ DATASETS: "Registry[Any]" = Registry(
         "builtin:code": "pettingllms.envs.code_problems:generate",
         "builtin:parts": "pettingllms.envs.mixed:generate",
         "builtin:wiki": "pettingllms.envs.wiki:generate",
+        **{f"builtin:{game}": f"pettingllms.envs.stateful_tasks:{game}" for game in GAMES},
     },
     group="pettingllms.datasets",
 )

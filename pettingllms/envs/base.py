@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -21,6 +21,14 @@ class Outcome(NamedTuple):
 
     local: float | None
     reason: str
+
+
+class Misfit(NamedTuple):
+    """An option that does not fit a dataset: its path in `env.options`, what is wrong, and what would fit."""
+
+    path: tuple[str, ...]
+    message: str
+    help: str | None = None
 
 
 class Env(ABC):
@@ -61,6 +69,11 @@ class Env(ABC):
         `data`: of all tasks of a split. Those that are not good are counted as bad rows.
         """
         return [None] * len(data)
+
+    @classmethod
+    def misfits(cls, dataset: str, options: Any) -> Iterable[Misfit]:  # noqa: ARG003
+        """What of `options` does not fit `dataset`, told by the linter. Default: nothing."""
+        return ()
 
     def copy(self) -> Self:
         """An independent copy of the state, for trying an action on.

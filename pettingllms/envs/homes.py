@@ -10,6 +10,7 @@ from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import preset_of
 from pettingllms.envs import DATASETS, ENVS
 from pettingllms.envs.reasoning import PREFIX
+from pettingllms.games import GAMES
 
 BUILT_IN = {
     **dict.fromkeys(("builtin:arithmetic", "builtin:linear_systems", "builtin:modular"), "math_env"),
@@ -17,6 +18,7 @@ BUILT_IN = {
     "builtin:code": "code_env",
     "builtin:wiki": "search_env",
     "builtin:parts": "mixed_env",
+    **{f"builtin:{game}": "stateful_env" for game in GAMES},
 }
 """Of the sets of this package; an environment of somebody else's may use any."""
 

@@ -1,5 +1,7 @@
 """Every shipped environment with its agents, as the contract is checked: a new one adds a row here."""
 
+import json
+
 from pettingllms.contract import Example, Subject
 
 
@@ -141,4 +143,47 @@ SEARCH = Subject(
     tasks=2,
 )
 
-SUBJECTS = {"math_env": MATH, "code_env": CODE, "search_env": SEARCH, "mixed_env": MIXED}
+
+def prints_list(items):
+    return written(f"print('**Actions List**:', {items!r})")
+
+
+def solution(env):
+    return env.game.write(env.state, env.game.solve(env.state))
+
+
+def mistake(env):
+    """The solution without its last action; a single one is taken back. It is allowed, and too little."""
+    actions = env.game.solve(env.state)
+    if len(actions) > 1:
+        return env.game.write(env.state, actions[:-1])
+    if actions:
+        return [*actions, {"U": "D", "D": "U", "L": "R", "R": "L"}[actions[0]]]
+    return [next(move for move in "UDLR" if env.game.step(env.state, move) is not None)]
+
+
+STATEFUL = Subject(
+    environment="stateful_env",
+    dataset="builtin:plan_path",
+    options={"map_size": 4, "validation_size": 8, "test_size": 8, "train_size": 32},
+    examples={
+        "tool_call_agent": Example(
+            lambda env: prints_list(solution(env)), lambda env: prints_list(mistake(env))
+        ),
+        "plan_agent": Example(
+            lambda env: f"#### {json.dumps(solution(env))}", lambda env: f"#### {json.dumps(mistake(env))}"
+        ),
+        "single_agent": Example(
+            lambda env: f"#### {json.dumps(solution(env))}", lambda env: f"#### {json.dumps(mistake(env))}"
+        ),
+    },
+    tasks=1,
+)
+
+SUBJECTS = {
+    "math_env": MATH,
+    "code_env": CODE,
+    "search_env": SEARCH,
+    "stateful_env": STATEFUL,
+    "mixed_env": MIXED,
+}

@@ -12,6 +12,8 @@ from benchmarks.hacking import rows
         pytest.param("code_env", None, marks=pytest.mark.slow),
         ("math_env", None),
         ("search_env", None),
+        ("stateful_env", None),
+        ("stateful_env, shaping", None),
     ],
 )
 def test_no_cheap_strategy_pays(name, most):

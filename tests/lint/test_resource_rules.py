@@ -596,6 +596,7 @@ def test_a_fragment_at_a_model_that_is_nowhere_is_what_is_wrong():
         ("math_env", "code_generator", "code_env"),
         ("code_env", "test_generator", None),
         ("code_env", "plan_agent", "stateful_env"),
+        ("stateful_env", "plan_agent", None),
         ("stateful_env", "web_search_agent", "search_env"),
         ("search_env", "search_reasoning_agent", None),
         ("mixed_env", "code_generator", None),

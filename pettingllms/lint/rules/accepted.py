@@ -49,8 +49,9 @@ def old_spelling() -> None:
 
     `rollout_mode` and `if_greedy` at the root are keys of `training`; `no_tree` is the mode
     `independent`; `env.map_size` is an option of the environment; `agent_untrained` is `trained = false`
-    of each agent that it lists; the specialization `model` is `full`; a `save_freq` of -1 is null. Where
-    the new name is set too, it wins.
+    of each agent that it lists; the specialization `model` is `full`; a `save_freq` of -1 is null; the
+    games of `stateful_env` are sets of tasks, `builtin:plan_path` and so on. Where the new name is set too,
+    it wins.
     """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pettingllms.data.presets import PRESETS
 from pettingllms.data.sources import is_row_source
 from pettingllms.documents.source import Finding, KeyPath, Place, Source, Span
 from pettingllms.envs import DATASETS, ENVS, reasoning
-from pettingllms.envs.homes import parts_named, sets_named
+from pettingllms.envs.homes import home_of, parts_named, sets_named, sets_of
 from pettingllms.errors import RefusedError, raised_in_line
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, rule
@@ -33,11 +33,10 @@ def _is_own(env: str) -> bool | None:
     return ENVS[env].startswith("pettingllms.")
 
 
-def _sets(context: Context) -> Iterator[tuple[KeyPath, str]]:
-    """Key and name of each set of tasks; none for an environment of somebody else, which knows its own."""
+def _sets(context: Context) -> Iterator[tuple[KeyPath, str, str]]:
+    """Key, environment and name of each set of tasks; none for an environment of somebody else."""
     use(context.config.plugins)
-    for path, _, name in sets_named(context.config.env):
-        yield path, name
+    yield from sets_named(context.config.env)
 
 
 @rule(
@@ -52,11 +51,15 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
 
     It knows presets, `hf:owner/name` for a dataset of the Hugging Face hub, paths of `*.jsonl`, `*.json` and
     `*.parquet` files and of folders with such files, `builtin:` sets, and `reasoning_gym:NAME` for most tasks
-    of that package. A path has a slash or such an ending: the folder `rows` is written `rows/`. The
-    experiment may be right; `train` and `sweep run` refuse it.
+    of that package. A path has a slash or such an ending: the folder `rows` is written `rows/`. Files are for
+    environments that read rows; `stateful_env` makes its tasks. The experiment may be right; `train` and
+    `sweep run` refuse it.
     """
-    for path, name in _sets(context):
-        if name.startswith(reasoning.PREFIX):
+    for path, env, name in _sets(context):
+        if is_row_source(name) and home_of(name) is None and _is_own(env) and ENVS.load(env).rows is None:
+            message = f"{path[-1]} {name!r} is not available in this version: {env} reads no rows"
+            yield Finding(path, message, f"available: {', '.join(sets_of(env))}")
+        elif name.startswith(reasoning.PREFIX):
             if fault := reasoning.fault_in(name):
                 yield Finding(path, fault, "name another task of reasoning-gym")
         elif not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
@@ -75,14 +78,19 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
 )
 def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
     """A name starts with `builtin:` and no such set of tasks is built in."""
-    for path, name in _sets(context):
+    for path, _, name in _sets(context):
         if name.startswith("builtin:") and name not in DATASETS:
             near = closest(name, DATASETS)
             help_text = f"did you mean {near}?" if near else f"available: {', '.join(DATASETS)}"
             yield Finding(path, f"there is no dataset {name!r}", help_text)
 
 
-@rule("PLM503", "environment-options", Severity.ERROR, reads=["env.name", "env.options", "plugins"])
+@rule(
+    "PLM503",
+    "environment-options",
+    Severity.ERROR,
+    reads=["env.name", "env.options", "env.dataset", "env.benchmark", "plugins"],
+)
 def environment_options(context: Context) -> Iterator[Finding]:
     """`env.options` does not fit the chosen environment, which types its own options.
 
@@ -92,7 +100,8 @@ def environment_options(context: Context) -> Iterator[Finding]:
     use(context.config.plugins)
     # An environment is imported for its options only.
     if (env.options or env.name == "mixed_env") and _is_own(env.name) is not None:
-        yield from _of_options(env.name, env.options, ("env", "options"), ("env", "name"))
+        sets = (env.dataset, env.benchmark)
+        yield from _of_options(env.name, env.options, sets, ("env", "options"), ("env", "name"))
     for place, name, part in parts_named(env):
         own = part.get("options", {})
         if name == "mixed_env" or (name not in ENVS and name not in ENVS.announced):
@@ -101,18 +110,24 @@ def environment_options(context: Context) -> Iterator[Finding]:
             message = f"the part {place[-1]!r} has the environment {name!r}, which cannot be one of a part"
             yield Finding(path, message, f"available: {known}", at_key="env" not in part)
         elif isinstance(own, dict) and _is_own(name) is not None:
-            yield from _of_options(name, own, (*place, "options"), place)
+            parts_sets = (part.get("dataset"), part.get("benchmark"))
+            yield from _of_options(name, own, parts_sets, (*place, "options"), place)
 
 
-def _of_options(name: str, given: dict[str, Any], path: KeyPath, where: KeyPath) -> Iterator[Finding]:
-    """What is wrong with options; `where` is said of an environment that cannot be had."""
+def _of_options(
+    name: str, given: dict[str, Any], sets: Sequence[Any], path: KeyPath, where: KeyPath
+) -> Iterator[Finding]:
+    """What is wrong with options for `sets` of tasks; `where`: of an environment that cannot be had."""
     try:
         options: Any = ENVS.load(name).Options
     except RefusedError as error:
         yield Finding(where, str(error), error.help)
         return
     try:
-        options.model_validate(given)
+        typed = options.model_validate(given)
+        for dataset in dict.fromkeys(one for one in sets if isinstance(one, str)):
+            for below, message, help_text in ENVS.load(name).misfits(dataset, typed):
+                yield Finding((*path, *below), message, help_text)
     except ValidationError as error:
         yield from shape_findings(error, given, options, path)
     except Exception as error:
@@ -145,12 +160,6 @@ def environment_not_available(context: Context) -> Iterator[Finding]:
             yield Finding(path, message, f"available: {', '.join(AGENTS)}")
 
 
-ANNOUNCED_FAMILIES = {
-    **dict.fromkeys(("plan_agent", "tool_call_agent"), "stateful_env"),
-}
-"""The environments of documented agent classes that this version does not have."""
-
-
 def family(agent: str) -> str | None:
     """The environment that an agent class is made for; None for any, or where unknown.
 
@@ -160,11 +169,11 @@ def family(agent: str) -> str | None:
     own = AGENTS.own(agent)
     if own is not None:
         return own.environment
-    if agent not in AGENTS.announced and agent in AGENTS:
-        module = AGENTS[agent].partition(":")[0]
-        env = f"{module.rpartition('.')[2]}_env"
-        return env if module.startswith("pettingllms.agents.") and _is_single_task(env) else None
-    return ANNOUNCED_FAMILIES.get(agent)
+    if agent not in AGENTS:
+        return None
+    module = AGENTS[agent].partition(":")[0]
+    env = f"{module.rpartition('.')[2]}_env"
+    return env if module.startswith("pettingllms.agents.") and _is_single_task(env) else None
 
 
 def _is_single_task(env: str) -> bool:
@@ -205,8 +214,7 @@ def agent_of_another_environment(context: Context) -> Iterator[Finding]:
         if home is not None and not _plays(home, config.env.name):
             path = ("agent_policy_configs", "agent_configs", key, "agent" if agent.agent else "name")
             message = f"the agent class {name!r} is made for {home}, and env.name is {config.env.name!r}"
-            everyone = [*AGENTS, *ANNOUNCED_FAMILIES]
-            fitting = [one for one in everyone if _plays(family(one) or "", config.env.name)]
+            fitting = [one for one in AGENTS if _plays(family(one) or "", config.env.name)]
             listed = f"agents of {config.env.name}: {', '.join(fitting)}" if fitting else None
             yield Finding(path, message, listed)
 

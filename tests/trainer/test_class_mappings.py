@@ -106,9 +106,9 @@ def test_what_cannot_be_used_is_refused_at_once(mapping, name, value, words):
 
 
 def test_a_documented_name_may_be_taken_where_nothing_stands_behind_it():
-    assert "mixed_env" in ENVS.announced
-    ENV_CLASS_MAPPING["mixed_env"] = WholeEnv
-    assert "mixed_env" not in ENVS.announced and ENVS.load("mixed_env") is WholeEnv
+    assert "pychecker_env" in ENVS.announced
+    ENV_CLASS_MAPPING["pychecker_env"] = WholeEnv
+    assert "pychecker_env" not in ENVS.announced and ENVS.load("pychecker_env") is WholeEnv
 
 
 def test_a_set_of_tasks_can_be_registered():

@@ -22,5 +22,7 @@ def test_no_cheap_strategy_pays(name, most):
         assert len([row for row in table if row.agent == agent]) >= 12, agent
     assert [row for row in table if row.pays] == []
     # A verdict is right or wrong: a constant one is right half of the time, and so is a guess.
-    never = [row for row in table if row.agent != "verifier" and row.most > 0]
+    # Where coming nearer is rewarded, what does so by luck gets its part on some problem.
+    exact = [row for row in table if row.agent != "verifier" and row.honest <= 0]
+    never = [row for row in exact if row.most > 0]
     assert never == [], "even on the problem that suits it best"

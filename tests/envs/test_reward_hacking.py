@@ -23,6 +23,8 @@ def test_no_cheap_strategy_pays(name, most):
         assert len([row for row in table if row.agent == agent]) >= 12, agent
     assert [row for row in table if row.pays] == []
     # A verdict is right or wrong: a constant one is right half of the time, and so is a guess. Any query may
-    # find a passage that is needed.
-    never = [row for row in table if row.agent not in ("verifier", "web_search_agent") and row.most > 0]
+    # find a passage that is needed. Where coming nearer is rewarded, what does so by luck gets its part on
+    # some problem.
+    lucky = ("verifier", "web_search_agent")
+    never = [row for row in table if row.agent not in lucky and row.honest <= 0 and row.most > 0]
     assert never == [], "even on the problem that suits it best"

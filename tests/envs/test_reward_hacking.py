@@ -26,5 +26,6 @@ def test_no_cheap_strategy_pays(name, most):
     # find a passage that is needed. Where coming nearer is rewarded, what does so by luck gets its part on
     # some problem.
     lucky = ("verifier", "web_search_agent")
-    never = [row for row in table if row.agent not in lucky and row.honest <= 0 and row.most > 0]
+    exact = [row for row in table if row.honest <= 0] if "shaping" in name else table
+    never = [row for row in exact if row.agent not in lucky and row.most > 0]
     assert never == [], "even on the problem that suits it best"

@@ -39,7 +39,7 @@ class SearchOptions(DataOptions):
     """Passages that agents see, the last ones that were found."""
     passage_characters: int = Field(400, ge=40)
     """Of each passage that agents see; the rest is cut off."""
-    search_seconds: float = Field(10.0, gt=0)
+    search_seconds: float = Field(10.0, gt=0, le=600)
     """Time limit of a query on the web."""
     team: Literal["em", "f1"] = "em"
     """What an answer earns. `em`: 1 for exactly a right answer, else 0; `f1`: as far as words overlap."""

@@ -24,7 +24,7 @@ from pettingllms.games.sokoban import SokobanOptions
 from pettingllms.games.sudoku import SudokuOptions
 from pettingllms.games.tower_of_hanoi import TowerOfHanoiOptions
 from pettingllms.sandbox.pool import run_programs
-from pettingllms.sandbox.programs import Program, ProgramLimits, ProgramStatus
+from pettingllms.sandbox.programs import MAX_MEMORY_MIB, MAX_SECONDS, Program, ProgramLimits, ProgramStatus
 from pettingllms.types import Split, Task
 
 
@@ -54,10 +54,10 @@ class StatefulOptions(ConfigModel):
     least -1, from before the list to after it. What a play earns by it depends on its two ends only."""
     optimal_bonus: float = Field(0.0, ge=0, le=0.5)
     """Share of the local reward for solving that only a play with as few actions as can be gets."""
-    tool_seconds: float = Field(5.0, gt=0)
-    """Wall-clock limit of one program."""
-    tool_memory_mib: int = Field(256, ge=64)
-    """Address-space limit of one program."""
+    tool_seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
+    """Wall-clock limit of one program, at most an hour."""
+    tool_memory_mib: int = Field(256, ge=64, le=MAX_MEMORY_MIB)
+    """Address-space limit of one program, at most 1 TiB."""
     plan_path: PlanPathOptions = PlanPathOptions()
     """Difficulty of `builtin:plan_path`."""
     sokoban: SokobanOptions = SokobanOptions()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from pettingllms.errors import RolloutError
+from pettingllms.models.tensors import load_tensors
 from pettingllms.models.tokenizer import ChatTokenizer
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.fingerprint import fingerprint, require_restored
@@ -41,9 +42,7 @@ class HfEngine:
         self._model.eval().to(settings.device)
         self._loaded = LoadedWeights(settings.model_folder, settings.serving, None)
         self._peft: Any = None
-        self._numbers: dict[str, int] = {}
-        self._held: dict[str, tuple[Loaded, str]] = {}
-        """Of each policy the weights that PEFT has of it, and the name under which it has them."""
+        self._held: dict[str, _Held] = {}
         self._weights = MergedWeights(settings.model_folder)
         self._merged: Loaded | None = None
         self._at_start: str | None = None
@@ -162,27 +161,30 @@ class HfEngine:
             return nullcontext()
         if adapter is None:
             return nullcontext() if self._peft is None else self._peft.disable_adapter()
-        held, old = self._held.get(policy, (None, ""))
-        if held != adapter:
-            self._held[policy] = (adapter, self._taken(policy, adapter, old))
-        self._peft.set_adapter(self._held[policy][1])
-        if held not in (None, adapter):
-            self._peft.delete_adapter(old)
+        held = self._held.get(policy)
+        if held is None or held.adapter != adapter:
+            self._held[policy] = held = self._taken(adapter, held)
+        self._peft.set_adapter(held.name)
         return nullcontext()
 
-    def _taken(self, policy: str, adapter: Loaded, old: str) -> str:
-        """The name under which PEFT has `adapter` now, beside that called `old`."""
-        from peft import PeftModel
+    def _taken(self, adapter: Loaded, held: _Held | None) -> _Held:
+        """Have PEFT take `adapter` in the place of what it holds of the policy."""
+        from peft import PeftModel, set_peft_model_state_dict
 
-        # Two names by turns: with a new one for each version, this process would grow by 2 kB every time.
-        number = self._numbers.setdefault(policy, len(self._numbers))
-        name = next(name for name in (f"even{number}", f"odd{number}") if name != old)
-        device = self._settings.device
+        config = (adapter.folder / "adapter_config.json").read_bytes()
+        if held is not None and held.config == config:
+            weights = load_tensors(adapter.folder / "adapter_model.safetensors")
+            set_peft_model_state_dict(self._peft, weights, held.name)
+            return _Held(adapter, held.name, config)
+        name, device = f"adapter{adapter.number}", self._settings.device
         if self._peft is None:
             self._peft = PeftModel.from_pretrained(self._model, adapter.folder, name, torch_device=device)
         else:
             self._peft.load_adapter(adapter.folder, name, torch_device=device)
-        return name
+        if held is not None:
+            self._peft.set_adapter(name)
+            self._peft.delete_adapter(held.name)
+        return _Held(adapter, name, config)
 
     def _merge(self, adapter: Loaded | None) -> None:
         """Every matrix gets its value: from the files, or by being tied to one that does."""
@@ -201,6 +203,14 @@ class HfEngine:
     def _expect_idle(self, purpose: str) -> None:
         if pending := len(self._pending) + len(self._refused):
             raise RolloutError(f"the engine cannot {purpose} while {pending} requests are pending")
+
+
+class _Held(NamedTuple):
+    """The adapter of a policy that PEFT has, under which name, and its configuration as it was written."""
+
+    adapter: Loaded
+    name: str
+    config: bytes
 
 
 class _Row:

@@ -31,14 +31,14 @@ class MergedWeights:
         is asked for: whoever lets it go soon gets the next one in the same memory, instead of fresh pages.
         Raises RolloutError, before the first is taken, when the adapter does not fit.
         """
-        from safetensors.torch import load_file
+        from pettingllms.models.tensors import load_tensors
 
         if folder is None:
             return iter(self._base.items())
         if not is_adapter(folder):
             return iter(_mapped(folder).items())
         deltas = read_deltas(folder)
-        factors = load_file(folder / "adapter_model.safetensors")
+        factors = load_tensors(folder / "adapter_model.safetensors")
         for name, delta in deltas.items():
             up, down = factors[delta.up].shape, factors[delta.down].shape
             if up[1] != down[0]:

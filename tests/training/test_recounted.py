@@ -91,7 +91,7 @@ def test_f19_logged_numbers_are_those_of_the_saved_samples_in_all_steps(tmp_path
                 assert record[name] == pytest.approx(value, rel=1e-12), (record["step"], name)
             compared |= found.keys()
     left = {name for record in records for name in record} - compared
-    # What samples cannot tell: the trainer's own numbers, times, and what environments measure of their states.
+    # What samples cannot tell: the trainer's own numbers, times, and what environments measure of states.
     policies = ("/tool policy", "/reason/policy")
     assert all(
         name.startswith(("time/", "perf/"))

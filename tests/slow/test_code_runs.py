@@ -1,40 +1,20 @@
 """The experiments for `code_env` for real: three steps on the embedded model, offline."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from experiment_runs import samples, trained
 
 pytestmark = pytest.mark.slow
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-
-
-def run(name, folder):
-    words = [sys.executable, "-m", "pettingllms", "train", str(EXPERIMENTS / name)]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (found,) = (folder / "outputs").glob("*/*")
-    return found, [json.loads(line) for line in (found / "metrics.jsonl").read_text().splitlines()]
-
-
-def samples(folder, split):
-    for path in folder.glob(f"samples/{split}-*.jsonl"):
-        for line in path.read_text().splitlines():
-            for turn in json.loads(line)["turns"]:
-                yield from ((turn["agent"], sample) for sample in turn["samples"])
 
 
 def test_a_single_agent_trains_on_programs(tmp_path):
-    folder, records = run("code_single_agent.toml", tmp_path)
+    folder, records = trained("code_single_agent.toml", tmp_path)
     steps = [record for record in records if "train/reward/single_agent" in record]
     assert [record["step"] for record in steps] == [1, 2, 3]
     assert any(sample["success"] for _, sample in samples(folder, "train")), "some problems are easy enough"
 
 
 def test_a_writer_of_programs_and_one_of_tests_earn_by_different_things(tmp_path):
-    folder, records = run("code_cure.toml", tmp_path)
+    folder, records = trained("code_cure.toml", tmp_path)
     steps = [record for record in records if "train/reward/test_generator" in record]
     assert [record["step"] for record in steps] == [1, 2, 3]
     for record in steps:

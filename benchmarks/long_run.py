@@ -1,8 +1,9 @@
 """Whether a long run stays as small as it was: `python -m benchmarks.long_run [steps]`.
 
-One worker trains 1,000 tiny steps: two agents with a policy each, on a Llama of two layers with random
+One worker trains 2,000 tiny steps: two agents with a policy each, on a Llama of two layers with random
 weights, answered by the `hf` engine in its own process; an entropy bonus moves both policies, so that each
-step updates and sends both. Looked at from outside after every step, once 100 have warmed it up: resident
+step updates and sends both. Looked at from outside after every step, once 500 have warmed it up (until then
+the allocators of a process still grow): resident
 memory of the worker and of the engine's process (slope of a line of least squares, MB per 1,000 steps),
 their open files and threads, and the adapters on the disk for the engine. Target: slopes below 1, and the
 rest flat.
@@ -17,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WARM_UP = 100
+WARM_UP = 500
 TARGET = 1.0
 """MB per 1,000 steps."""
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -168,7 +169,7 @@ def flat(values):
 
 
 def main(arguments):
-    steps = int(arguments[0]) if arguments else 1000
+    steps = int(arguments[0]) if arguments else 2000
     begin = time.monotonic()
     worker, engine, adapters = long_run(steps)
     print(f"{steps} steps in {time.monotonic() - begin:.0f} s, {len(adapters)} looks after {WARM_UP} of them")

@@ -12,9 +12,11 @@ def test_a_searcher_and_a_reasoner_train_on_what_each_of_them_earns(tmp_path):
     steps = [record for record in records if f"train/reward/{SEARCHER}" in record]
     assert [record["step"] for record in steps] == [1, 2, 3]
     for record in steps:
-        assert "train/loss/search_policy" in record and "train/loss/answer_policy" in record
         assert 0 <= record["train/env/recall"] <= 1 and record["train/cut_prompts"] == 0
         assert "train/failed_actions" not in record
+    # Where all candidates of every group earn the same, there is nothing to learn from.
+    for policy in ("search_policy", "answer_policy"):
+        assert any(f"train/loss/{policy}" in record for record in steps)
     earned = {SEARCHER: [], REASONER: []}
     for agent, sample in samples(folder, "train"):
         earned[agent].append((sample["reason"], sample["local"]))

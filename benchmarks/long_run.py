@@ -2,11 +2,10 @@
 
 One worker trains 2,000 tiny steps: two agents with a policy each, on a Llama of two layers with random
 weights, answered by the `hf` engine in its own process; an entropy bonus moves both policies, so that each
-step updates and sends both. Looked at from outside after every step, once 500 have warmed it up (until then
-the allocators of a process still grow): resident
-memory of the worker and of the engine's process (slope of a line of least squares, MB per 1,000 steps),
-their open files and threads, and the adapters on the disk for the engine. Target: slopes below 1, and the
-rest flat.
+step updates and sends both. Looked at from outside after every step, once 500 have warmed it up, until which
+the allocators of a process still grow: resident memory of the worker and of the engine's process (slope of a
+line of least squares, MB per 1,000 steps), their open files and threads, and the adapters on the disk for the
+engine. Target: slopes below 1, and the rest flat.
 """
 
 import json

@@ -2,10 +2,10 @@
 
 One worker trains 2,000 tiny steps: two agents with a policy each, on a Llama of two layers with random
 weights, answered by the `hf` engine in its own process; an entropy bonus moves both policies, so that each
-step updates and sends both. Looked at from outside after every step, once 500 have warmed it up, until which
-the allocators of a process still grow: resident memory of the worker and of the engine's process (slope of a
-line of least squares, MB per 1,000 steps), their open files and threads, and the adapters on the disk for the
-engine. Target: slopes below 1, and the rest flat.
+step updates and sends both. Looked at from outside after every step, once 100 have warmed it up: resident
+memory of the worker and of the engine's process (slope of a line of least squares, MB per 1,000 steps),
+their open files and threads, and the adapters on the disk for the engine. Target: slopes below 1, and the
+rest flat.
 """
 
 import json
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WARM_UP = 500
+WARM_UP = 100
 TARGET = 1.0
 """MB per 1,000 steps."""
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

@@ -136,8 +136,8 @@ def test_random_choices_use_nothing_but_random():
 @pytest.mark.parametrize("name", ["plan_path", "sokoban", "frozen_lake"])
 def test_no_walk_leaves_the_map_or_loses_a_box(name, seed, walk):
     one = game(name)
-    state = one.generate(Draw(str(seed)), 6)
-    assume(state is not None)
+    # Few draws of sokoban are a task: the first that is one stands for those before it.
+    state = next(filter(None, (one.generate(Draw(str(seed + more)), 6) for more in range(1_000))))
     for move in walk:
         state = one.step(state, move) or state
         rows = one.show(state).splitlines()

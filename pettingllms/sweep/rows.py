@@ -19,9 +19,9 @@ class Row:
     """One cell of a study. An ended one is never claimed again, unless `sweep retry` says so.
 
     `number`: of the cell, and of its folder. `values`: of each axis by dotted path, as they are in the file
-    (no labels); `active`: the dotted paths of those that are swept here. `attempt` counts the claims and tells
-    a worker whose lease has run out from the one that has the cell now. `lease_until` and `not_before` are
-    Unix seconds. `objectives`: in the order of `[sweep] objectives`. `reason`: why there are none, for
+    (no labels); `active`: the dotted paths of those that are swept here. `attempt` counts the claims and
+    tells a worker whose lease has run out from the one that has the cell now. `lease_until` and `not_before`
+    are Unix seconds. `objectives`: in the order of `[sweep] objectives`. `reason`: why there are none, for
     people. `seconds` are of all attempts, `gpu_seconds` the same times GPUs. `advice`: the number of the
     Optuna trial.
     """

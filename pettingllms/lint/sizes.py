@@ -1,4 +1,4 @@
-"""Memory and disk that an experiment takes, by the shapes of its models: the same sums for rules and plans."""
+"""Memory and disk that an experiment takes, by the shapes of its models; for rules and plans alike."""
 
 from __future__ import annotations
 

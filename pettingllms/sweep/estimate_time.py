@@ -11,6 +11,7 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.sweep.measured import Calibration, Measured, kind_of
 from pettingllms.sweep.workload import Length, Tokens, Workload, tokens_of
 
+OTHER_TEXTS = 1e6
 SAME = 1e-9
 """Runs whose distances differ by less are equally similar."""
 
@@ -65,7 +66,7 @@ def expected(config: ExperimentConfig, work: Workload, known: Calibration) -> Ex
     similar = [run for run in of_kind if _comparable(work, run.work)]
     if not similar:
         return "the models' sizes are not known, and the finished runs have other models"
-    distances = [_distance(work, run.work) for run in similar]
+    distances = [_distance(config, work, run) for run in similar]
     nearest = [run for run, far in zip(similar, distances, strict=True) if far <= min(distances) + SAME]
     told = [_told_by(run, config, work) for run in nearest]
     parts = [part for *_, part in told]
@@ -141,10 +142,15 @@ def _comparable(one: Workload, other: Workload) -> bool:
     return sized or {speaker.path for speaker in one.turns} == {speaker.path for speaker in other.turns}
 
 
-def _distance(one: Workload, other: Workload) -> float:
-    """How different two runs are: by the logarithm of what they do at most in a step."""
-    here, there = (tokens_of(work, work.limits, weigh=True) for work in (one, other))
-    return abs(math.log(here.sampled / there.sampled)) + abs(math.log(here.prompts / there.prompts))
+def _distance(config: ExperimentConfig, work: Workload, run: Measured) -> float:
+    """How different two runs are: by the logarithm of what they do at most in a step.
+
+    Runs of other environments or agents come after all others: their texts have other lengths.
+    """
+    here, there = (tokens_of(one, one.limits, weigh=True) for one in (work, run.work))
+    amount = abs(math.log(here.sampled / there.sampled)) + abs(math.log(here.prompts / there.prompts))
+    alike = config.env.name == run.config.env.name and work.limits.keys() == run.work.limits.keys()
+    return amount + (0.0 if alike else OTHER_TEXTS)
 
 
 def _same_tasks(run: Measured, config: ExperimentConfig) -> dict[str, int]:

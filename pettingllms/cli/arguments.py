@@ -35,8 +35,8 @@ Runs = Annotated[
     typer.Option(
         "--from",
         metavar="RUN",
-        help="Estimate by the finished runs in this folder: of a run, or of a study; repeatable. Without it, by "
-        "those of FILE below --output.",
+        help="Estimate by the finished runs in this folder, of a run or of a study; repeatable. Without it, "
+        "by those of FILE below --output.",
         show_default=False,
     ),
 ]

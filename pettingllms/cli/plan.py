@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pettingllms.sweep.planning import Basis
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     file: File,
     words: Words = None,
     sets: Sets = None,

@@ -39,7 +39,7 @@ def run(
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     file: File,
     words: Words = None,
     sets: Sets = None,
@@ -55,7 +55,7 @@ def plan(
     json: Json = False,
     drop_invalid: DropInvalid = False,
 ) -> None:
-    """Print every cell: what differs in it, what it takes, why it cannot run; and the whole; start nothing."""
+    """Print every cell: what differs in it, what it takes, or why it cannot run; start nothing."""
     from pettingllms.cli.plan import basis
     from pettingllms.sweep.planning import show_sweep_plan
     from pettingllms.sweep.start import Asked

@@ -96,23 +96,18 @@ def memory_of(config: ExperimentConfig, facts: Facts | None) -> Memory:
         # Each has GPUs of its own.
         served = [max(served, key=lambda parts: sum(parts.values()))]
     kept: Counter[str] = Counter()
-    update: dict[str, int] = {}
     for parts in served:
         kept.update(parts)
     asleep = sum(kept.values()) if cuda and _sleeps(groups) else 0
-    if config.specialization != "prompt":
-        for group, shape in zip(groups, shapes, strict=True):
-            needs = trainer_needs(config, group, shape)
-            for name, size in needs.kept.items():
-                kept[f"trainer: {name}"] += size
-            # One policy is updated at a time.
-            if sum(needs.update.values()) > sum(update.values()):
-                update = {f"update: {name}": size for name, size in needs.update.items()}
+    update: dict[str, int] = {}
+    for group, shape in zip(groups, shapes, strict=True) if config.specialization != "prompt" else ():
+        needs = trainer_needs(config, group, shape)
+        kept.update({f"trainer: {name}": size for name, size in needs.kept.items()})
+        # One policy is updated at a time.
+        update = max(update, needs.update, key=lambda parts: sum(parts.values()))
     if cuda:
-        return Memory(where, kept, update, asleep)
-    for group in groups:
-        kept[LIBRARIES] += PROGRAM_BYTES[group[0].ours.rollout.name]
-    kept[LIBRARIES] += TRAINER_BYTES
+        return Memory(where, _times(1, kept), update, asleep)
+    kept[LIBRARIES] = TRAINER_BYTES + sum(PROGRAM_BYTES[group[0].ours.rollout.name] for group in groups)
     many = config.launch.num_processes
     return Memory(where, _times(many, kept), _times(many, update), asleep)
 

@@ -106,11 +106,11 @@ def _totals(outlook: Outlook) -> list[str]:
     if budget is None:
         return [words]
     limits = [f"{name} = {value:g}" for name, value in budget.model_dump().items() if value is not None]
-    return [
-        words,
+    allowed = (
         f"budget ({', '.join(limits) or 'no limit'}): {total.allowed} of {total.trials} trials begin, which "
-        f"take {total.allowed_hours:.2f} h and {total.allowed_gpu_hours:.2f} GPU hours",
-    ]
+        f"take {total.allowed_hours:.2f} h and {total.allowed_gpu_hours:.2f} GPU hours"
+    )
+    return [words, allowed]
 
 
 def _gone_by(outlook: Outlook) -> list[str]:

@@ -17,10 +17,10 @@ FORMULAS: Mapping[str, str] = {
     "seconds": "start + steps x (rollout x sampled / its sampled + update x trained / its trained + rest) + "
     "held-out plays x seconds of one x held-out tokens / its held-out tokens, of the most similar finished "
     "run; tokens count times the weights of their model",
-    "memory": "what is kept + what one update needs; on a GPU whose engine sleeps, the larger of what is kept "
-    "with the engine and what an update needs without it",
-    "disk": "checkpoints x (keep_checkpoints + the best + the one being written, or as many as are written) + "
-    "4 bytes of each trained weight for the engine + records of samples",
+    "memory": "what is kept + what one update needs; on a GPU whose engine sleeps, the larger of what is "
+    "kept with the engine and what an update needs without it",
+    "disk": "checkpoints x (keep_checkpoints + the best + the one being written, or as many as are written) "
+    "+ 4 bytes of each trained weight for the engine + records of samples",
     "total": "trials in their order, --jobs at a time; a trial begins while the budget is not used up by "
     "trials that have ended",
 }

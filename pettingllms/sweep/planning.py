@@ -41,7 +41,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """A plan with what its runs take. `total`: None where one of them is not known, of which `why_not` tells."""
+    """A plan with what its runs take. `total`: None where one of them is not known, as `why_not` says."""
 
     plan: Plan
     known: Calibration
@@ -63,7 +63,7 @@ def outlook_of(plan: Plan, known: Calibration, basis: Basis) -> Outlook:
     for cell in plan.cells:
         if cell.config is not None:
             estimates[cell.number] = estimate(cell.config, known, basis.facts)
-            folder = trial_folder(study_folder(cell.config, basis.output), cell.number)
+            folder = trial_folder(study_folder(cell.config, basis.output.absolute()), cell.number)
             launches[cell.number] = launch_of(cell.config, folder)
     total, why_not = _total(plan.sweep, list(estimates.values()), basis.jobs)
     return Outlook(plan, known, basis.jobs, estimates, launches, total, why_not)
@@ -84,7 +84,7 @@ def _total(sweep: SweepConfig, found: Sequence[Estimate], jobs: int) -> tuple[To
 
 
 def show_sweep_plan(asked: Asked, basis: Basis, cell: int | None, *, as_json: bool) -> int:
-    """Write the plan of a sweep, or all about one `cell`, to standard output; returns the linter's exit status.
+    """Write the plan of a sweep, or all about one `cell`, to standard output; returns the exit status.
 
     Raises UsageError for a cell or a run that is not there.
     """
@@ -107,15 +107,15 @@ def show_sweep_plan(asked: Asked, basis: Basis, cell: int | None, *, as_json: bo
 
 
 def show_run_plan(asked: Asked, basis: Basis, *, as_json: bool) -> int:
-    """Write how `train` would start the experiment, and what that takes; returns the exit status of the linter."""
+    """Write how `train` would start the experiment, and what that takes; returns the exit status."""
     from pettingllms.sweep.plan_words import FORMULAS, explained, launch_in_words
 
     found = asked.checked(basis.facts)
     if found.refused or found.experiment is None:
         return max(found.exit_code(), 1)
     config = found.experiment.config
-    known = basis.calibration(found.experiment.path)
-    own, launch = estimate(config, known, basis.facts), launch_of(config, basis.output / "<date>" / "<time>")
+    known, output = basis.calibration(found.experiment.path), basis.output.absolute()
+    own, launch = estimate(config, known, basis.facts), launch_of(config, output / "<date>" / "<time>")
     if as_json:
         data: dict[str, Any] = {"estimate": own.as_json(), "launch": launch.as_json()}
         report.write_json(hidden_in(data | {"formulas": dict(FORMULAS)}), sys.stdout)

@@ -27,10 +27,10 @@ SAMPLE_BYTES = 34
 """For each sampled token: its number, its log-probability and its text."""
 COMPLETION_BYTES = 400
 """For each completion: what is said of it."""
-TRAINER_BYTES = 2200 * 2**20
-"""Main memory of launcher and trainer before they hold any weights: mostly libraries."""
-PROGRAM_BYTES = {"vllm": 2400 * 2**20, "hf": 700 * 2**20, "scripted": 700 * 2**20}
-"""Main memory of an engine's process before it holds any weights."""
+TRAINER_BYTES = 700 * 2**20
+"""Main memory of launcher and trainer before they hold any weights, pages of files left out. Measured."""
+PROGRAM_BYTES = {"vllm": 1350 * 2**20, "hf": 430 * 2**20, "scripted": 430 * 2**20}
+"""The same of an engine's process."""
 LIBRARIES = "programs and libraries"
 ENGINE, CACHE = "engine: weights", "engine: keys and values"
 SHARE = "engine: gpu_memory_utilization"

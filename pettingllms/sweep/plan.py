@@ -9,14 +9,23 @@ from rich.table import Table
 from rich.text import Text
 
 from pettingllms.documents.source import KeyPath, dotted
-from pettingllms.lint.proof.plan import Plan
+from pettingllms.hiding import hidden
+from pettingllms.lint.proof.plan import Plan, PlannedCell
+from pettingllms.lint.sizes import size_in_words
+from pettingllms.sweep.plan_words import FORMULAS, columns, explained, launch_in_words
+from pettingllms.sweep.planning import Outlook, hidden_in
 from pettingllms.sweep.report import PLAIN_WIDTH
 from pettingllms.sweep.study import short_names
 from pettingllms.sweep.trial import shown
 
+ESTIMATES = ("tokens", "time", "memory", "disk")
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """The plan for programs."""
+
+def plan_json(outlook: Outlook, only: int | None = None) -> dict[str, Any]:
+    """The plan for programs, or of its cells the one numbered `only`."""
+    plan, known = outlook.plan, outlook.known
+    cells = [cell for cell in plan.cells if only in (None, cell.number)]
+    budget = plan.sweep.budget
     return {
         "sampler": plan.sweep.sampler,
         "objectives": [objective.model_dump() for objective in plan.sweep.objectives],
@@ -25,30 +34,97 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "runs": plan.count("runs"),
         "impossible": plan.count("impossible"),
         "excluded": plan.count("excluded"),
-        "cells": [
-            {
-                "number": cell.number,
-                "state": cell.state,
-                "values": {dotted(path): cell.values[path] for path in cell.values if path in cell.active},
-                "derived": {dotted(path): value for path, value in cell.derived.items()},
-                "why": [{"code": code, "message": message} for code, message in cell.why],
-            }
-            for cell in plan.cells
-        ],
+        "cells": [_cell_json(outlook, cell) for cell in cells],
+        "total": None if outlook.total is None else outlook.total.as_json(),
+        "total_unknown": outlook.why_not,
+        "jobs": outlook.jobs,
+        "budget": None if budget is None else budget.model_dump(),
+        "calibration": {
+            "runs": [str(run.folder) for run in known.runs],
+            "left_out": [{"folder": str(folder), "why": hidden(why)} for folder, why in known.left_out],
+        },
+        "formulas": dict(FORMULAS),
     }
 
 
-def show_plan(plan: Plan, stream: TextIO) -> None:
-    """Write the objective, the table of cells, and the count of those that run."""
+def _cell_json(outlook: Outlook, cell: PlannedCell) -> dict[str, Any]:
+    estimate, launch = outlook.estimates.get(cell.number), outlook.launches.get(cell.number)
+    return {
+        "number": cell.number,
+        "state": cell.state,
+        "values": {dotted(path): cell.values[path] for path in cell.values if path in cell.active},
+        "derived": {dotted(path): value for path, value in cell.derived.items()},
+        "why": [{"code": code, "message": message} for code, message in cell.why],
+        "estimate": None if estimate is None else hidden_in(estimate.as_json()),
+        "launch": None if launch is None else hidden_in(launch.as_json()),
+    }
+
+
+def show_plan(outlook: Outlook, stream: TextIO) -> None:
+    """Write the objective, the table of cells, their sums, and how the first that runs comes about."""
     console = Console(file=stream, soft_wrap=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
+    plan = outlook.plan
     stream.write(_title(plan) + "\n")
-    console.print(_table(plan))
-    stream.write("\n".join(_sums(plan)) + "\n")
+    console.print(_table(outlook))
+    lines = [*_sums(plan), *_totals(outlook), *_gone_by(outlook)]
+    if outlook.runs:
+        first = outlook.runs[0].number
+        lines += [f"cell {first}, and all others alike (--cell N shows another):", *_about(outlook, first)]
+    stream.write("\n".join(lines) + "\n")
 
 
-def _table(plan: Plan) -> Table:
+def show_cell(outlook: Outlook, number: int, stream: TextIO) -> None:
+    """Write all that is known about one cell: its values, its estimates with their sums, its command."""
+    cell = next(cell for cell in outlook.plan.cells if cell.number == number)
+    lines = [f"cell {number}: {cell.state}"]
+    lines += [f"  {dotted(path)} = {shown(cell.values[path])}" for path in cell.values if path in cell.active]
+    lines += [f"  {dotted(path)} = {shown(value)}, which follows" for path, value in cell.derived.items()]
+    lines += [f"  {code}: {message}" for code, message in cell.why]
+    if number in outlook.estimates:
+        lines += [*_about(outlook, number), *_gone_by(outlook)]
+    stream.write("\n".join(lines) + "\n")
+
+
+def _about(outlook: Outlook, number: int) -> list[str]:
+    lines = [*explained(outlook.estimates[number]), *launch_in_words(outlook.launches[number])]
+    return [f"  {hidden(line)}" for line in lines]
+
+
+def _totals(outlook: Outlook) -> list[str]:
+    """What the whole study takes, and what of it the budget allows."""
+    plan, total = outlook.plan, outlook.total
+    disks = [found.disk.peak for found in outlook.estimates.values()]
+    if total is None:
+        return [f"total: {outlook.why_not}"]
+    jobs = "one after the other" if outlook.jobs == 1 else f"{outlook.jobs} at a time"
+    words = f"total: {total.trials} trials, {jobs}: {total.hours:.2f} h, {total.gpu_hours:.2f} GPU hours"
+    if plan.sweep.sampler == "grid" and None not in disks:
+        words += f", at most {size_in_words(sum(size or 0 for size in disks))} of disk"
+    budget = plan.sweep.budget
+    if budget is None:
+        return [words]
+    limits = [f"{name} = {value:g}" for name, value in budget.model_dump().items() if value is not None]
+    allowed = (
+        f"budget ({', '.join(limits) or 'no limit'}): {total.allowed} of {total.trials} trials begin, which "
+        f"take {total.allowed_hours:.2f} h and {total.allowed_gpu_hours:.2f} GPU hours"
+    )
+    return [words, allowed]
+
+
+def _gone_by(outlook: Outlook) -> list[str]:
+    known = outlook.known
+    if not known.runs:
+        lines = [f"no finished run to go by ({known.looked}); --from RUN names some"]
+    else:
+        lines = [f"by {len(known.runs)} finished runs: {known.looked}"]
+    lines += [f"  {folder} is left out: {why}" for folder, why in known.left_out]
+    return list(map(hidden, lines))
+
+
+def _table(outlook: Outlook) -> Table:
+    plan = outlook.plan
     first = plan.cells[0]
     followers = _telling(plan)
     names = short_names([*first.values, *followers])
@@ -56,16 +132,17 @@ def _table(plan: Plan) -> Table:
     table.add_column("cell", justify="right")
     for path in names:
         table.add_column(Text(names[path]), justify="right", style="dim" if path in followers else None)
+    for name in ESTIMATES:
+        table.add_column(name, justify="right")
     table.add_column("")
     for cell in plan.cells:
         swept = [shown(value) if path in cell.active else "-" for path, value in cell.values.items()]
         derived = [shown(cell.derived[path]) if path in cell.derived else "-" for path in followers]
-        reason = (
-            f"{cell.state}: {', '.join(dict.fromkeys(code for code, _ in cell.why))}"
-            if cell.why
-            else cell.state
-        )
-        table.add_row(*map(Text, [str(cell.number), *swept, *derived, reason]))
+        estimate = outlook.estimates.get(cell.number)
+        taken = ["-"] * len(ESTIMATES) if estimate is None else columns(estimate)
+        codes = ", ".join(dict.fromkeys(code for code, _ in cell.why))
+        reason = f"{cell.state}: {codes}" if codes else cell.state
+        table.add_row(*map(Text, [str(cell.number), *swept, *derived, *taken, reason]))
     return table
 
 

@@ -25,7 +25,7 @@ def auto_class(*, images: bool) -> Any:
 
 
 def shown(model: Any, reader: ImageReader, images: Sequence[Images], input_bt: Tensor) -> dict[str, Tensor]:
-    """Tensors of the `images` of B rows, and where in `input_bt` placeholders are, if the model asks for it."""
+    """Tensors of the `images` of B rows, and where in `input_bt` placeholders are, if the model asks."""
     found = {}
     for name, value in reader.seen(images).items():
         tensor = torch.as_tensor(value)

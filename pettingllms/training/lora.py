@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from torch import Tensor
 
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import RefusedError
-from pettingllms.rollout.adapters import PREFIX
-from pettingllms.rollout.model_files import shapes_in, weight_files
 from pettingllms.rollout.plain_lora import not_plain
 
 CONFIG = "adapter_config.json"
@@ -96,22 +94,6 @@ def outside_language(base: Any) -> str:
     part = base.get_decoder()
     name = next(name for name, module in base.named_modules() if module is part)
     return rf"(?!{re.escape(name)}\.).*"
-
-
-def refuse_renamed(folder: Path, names: Iterable[str]) -> None:
-    """Raise RefusedError where the files in `folder` name the weights to adapt otherwise than the model does.
-
-    `names`: of an adapter's matrices, as PEFT saves them. Engines find by them what an adapter is added to.
-    """
-    known = {name for file in weight_files(folder) for name in shapes_in(file)}
-    for name in names:
-        base = re.sub(r"\.lora_[AB]\.", ".", name.removeprefix(PREFIX))
-        if base not in known:
-            raise RefusedError(
-                f"the files in {folder} name their weights otherwise than the model that sees does, as "
-                f"{base}: LoRA on it is not available in this version",
-                help='set specialization = "full", or name a model such as SmolVLM, Idefics3 or Qwen3-VL',
-            )
 
 
 def load_adapter(model: Any, adapter: str, plan: PolicyPlan) -> None:

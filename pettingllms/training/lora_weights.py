@@ -20,7 +20,6 @@ from pettingllms.training.lora import (
     load_adapter,
     outside_language,
     refuse_embedding_targets,
-    refuse_renamed,
 )
 from pettingllms.training.weights import DTYPES, Recomputation, load_model, scored_hidden
 
@@ -128,8 +127,6 @@ def lora_weights(
             start = starts[plan.name] = f"{adapters[plan.name]}_start"
             model = _with_adapter(model, start, plan, excluded)
             load_adapter(model, start, plan)
-    if images:
-        refuse_renamed(folder, adapter_parameters(model, adapters[plans[0].name]))
     model.eval().to(device)
     trained = [one for adapter in adapters.values() for one in adapter_parameters(model, adapter).values()]
     switch = Switch(model, trained)

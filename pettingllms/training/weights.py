@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from pettingllms.errors import InvariantError, RefusedError
 from pettingllms.models.images import ImageReader
 from pettingllms.models.seeing import auto_class, sampled_as_text, shown
+from pettingllms.rollout.model_files import shapes_in, weight_files
 from pettingllms.training.batching import Batch, packs
 from pettingllms.training.branches import use_branches
 
@@ -114,6 +115,8 @@ def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool, *, ima
     model = auto_class(images=images).from_pretrained(
         folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
     )
+    if reader is not None:
+        _refuse_renamed(model, folder)
     settings = model.config.get_text_config()
     scaled = [name for name in SCALED_HEADS if getattr(settings, name, None) not in (None, 1, 1.0)]
     if getattr(model.get_output_embeddings(), "bias", None) is not None:
@@ -127,6 +130,21 @@ def load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool, *, ima
     if packed:
         use_branches(model)
     return Base(model.eval(), packed, reader)
+
+
+def _refuse_renamed(model: Any, folder: Path) -> None:
+    """Raise RefusedError where the files in `folder` name weights otherwise than `model` does.
+
+    Engines take weights, and what an adapter adds to them, by the names in the files.
+    """
+    known = {name for file in weight_files(folder) for name in shapes_in(file)}
+    for name, _ in model.named_parameters():
+        if name not in known:
+            raise RefusedError(
+                f"the files in {folder} name their weights otherwise than {type(model).__name__} does, as {name}, "
+                "which is not available in this version",
+                help="name a model such as SmolVLM, Idefics3 or Qwen3-VL",
+            )
 
 
 def scored_hidden(model: Any, batch: Batch, reader: ImageReader | None = None) -> Tensor:

@@ -1,27 +1,22 @@
 """Prompts with images: what the engine samples from, the trainer scores, placeholders and pixels included."""
 
-import random
-from functools import cache
 from io import BytesIO
 
 import pytest
-from plans import plans_of, scored
+from image_prompts import SAMPLING, asked, check, image, tokenizer, trainer
 from served_engines import engine_settings
-from vision_models import build_idefics3
+from vision_models import build_idefics3, build_llava, build_qwen3_vl
 
 from pettingllms.errors import RefusedError, RolloutError
-from pettingllms.games.pictures import png
 from pettingllms.models.tokenizer import ChatTokenizer
 from pettingllms.rollout.engine import generate
 from pettingllms.rollout.prompts import fit_prompt
-from pettingllms.types import FinishReason, Message, Request, TokenSampling
+from pettingllms.types import FinishReason, Message, Request
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+pytest.importorskip("PIL")
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-TILES = {"#": ("wall",), ".": (), "G": ("goal",), "S": ("player",)}
 PLACEHOLDER = "<image>"
-SAMPLING = TokenSampling(1.0, 12)
 
 
 @pytest.fixture(scope="module")
@@ -29,98 +24,32 @@ def sees(tmp_path_factory):
     return build_idefics3(tmp_path_factory.mktemp("models") / "sees")
 
 
-@cache
-def image(seed):
-    draw = random.Random(seed)
-    return png(["".join(draw.choice("#.GS") for _ in range(4)) for _ in range(4)], TILES, 8)
-
-
-def tokenizer(folder):
-    return ChatTokenizer(folder, trust_remote_code=False, images=True)
-
-
-def asked(folder, text, *images, policy="a", seed=0):
-    fitted = fit_prompt(tokenizer(folder), [Message("user", text, images)], 400)
-    return Request(policy, fitted.ids, SAMPLING, seed, fitted.images)
-
-
-def requests(folder, policies="a"):
-    """Prompts of several lengths, one with two images; equal seeds for all policies."""
-    prompts = [("go", (image(1),)), ("a longer text", (image(2),)), ("both", (image(3), image(4)))]
-    return [
-        asked(folder, text, *images, policy=policy, seed=seed)
-        for policy in policies
-        for text, images in prompts
-        for seed in range(6)
-    ]
-
-
-def scores(policies, policy, requests, completions, replaced=None):
-    """The trainer's log-probabilities and the engine's; `replaced`: images to score under instead."""
-    from pettingllms.training.batching import build_batch, micro_batches, rows
-
-    samples = []
-    for one, done in zip(requests, completions, strict=True):
-        sample = scored(one.prompt_ids, done.token_ids, logprobs=done.logprobs, sampling=one.sampling)
-        object.__setattr__(sample, "images", (replaced or {}).get(one.images, one.images))
-        samples.append(sample)
-    all_rows = rows(samples, range(len(samples)), shared=policies.shared_prompt)
-    ours, theirs = [], []
-    for part in micro_batches(all_rows, token_budget=400, sequences=None, packed=policies.packed):
-        batch = build_batch(part, torch.device("cpu"), packed=policies.packed)
-        with torch.no_grad():
-            ours.append(policies.score(policy, batch)[0])
-        theirs.append(batch.engine_N)
-    return torch.cat(ours), torch.cat(theirs)
-
-
-def trainer(folder, names=("a", "b"), **plan):
-    from pettingllms.training.policies import Policies
-
-    plans = plans_of(names, **plan).values()
-    made = Policies(plans, folder, torch.device("cpu"), trust_remote_code=False, seed=0, images=True)
-    generator = torch.Generator().manual_seed(0)
-    for name in names:
-        for parameter in made.parameters(name):
-            parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return made
-
-
-def check(engine, folder, policies, target, names="ab"):
-    """The engine serves what the trainer exports, and both read the same images."""
-    for name in names:
-        policies.export(name, target / name)
-        engine.load_policy(name, 1, target / name)
-    wanted = requests(folder, names)
-    completions = generate(engine, wanted)
-    assert {done.finish_reason for done in completions} <= {FinishReason.STOP, FinishReason.LENGTH}
-    mark = tokenizer(folder)._tokenizer.convert_tokens_to_ids(PLACEHOLDER)
-    assert any(mark in done.token_ids for done in completions), "a placeholder is sampled as a token of text"
-    for name in names:
-        own = [pair for pair in zip(wanted, completions, strict=True) if pair[0].policy == name]
-        ours, theirs = scores(policies, name, *zip(*own, strict=True))
-        assert (ours - theirs).abs().max() < 1e-4
-        seen = list(dict.fromkeys(one.images for one, _ in own))
-        others = {seen[0]: asked(folder, "go", image(9)).images}
-        changed, _ = scores(policies, name, *zip(*own, strict=True), replaced=others)
-        assert (changed - theirs).abs().max() > 1e-2
+@pytest.fixture(scope="module")
+def sees_in_three_directions(tmp_path_factory):
+    """Positions of its tokens are computed from the sizes of images."""
+    pytest.importorskip("torchvision")
+    return build_qwen3_vl(tmp_path_factory.mktemp("models") / "qwen")
 
 
 @pytest.mark.parametrize("serving", ["adapter", "merged"])
-def test_hf_samples_what_the_trainer_scores(sees, tmp_path, serving):
+@pytest.mark.parametrize("model", ["sees", "sees_in_three_directions"])
+def test_hf_samples_what_the_trainer_scores(model, tmp_path, serving, request):
     from pettingllms.rollout.hf import HfEngine
 
-    engine = HfEngine(engine_settings(sees, "hf", serving, images=True))
-    check(engine, sees, trainer(sees), tmp_path)
+    folder = request.getfixturevalue(model)
+    engine = HfEngine(engine_settings(folder, "hf", serving, images=True))
+    check(engine, folder, trainer(folder), tmp_path)
     engine.restore()
     engine.close()
 
 
-def test_hf_serves_full_weights_that_see(sees, tmp_path):
+@pytest.mark.parametrize("model", ["sees", "sees_in_three_directions"])
+def test_hf_serves_full_weights_that_see(model, tmp_path, request):
     from pettingllms.rollout.hf import HfEngine
 
-    engine = HfEngine(engine_settings(sees, "hf", "merged", images=True))
-    check(engine, sees, trainer(sees, model={"specialization": "full"}), tmp_path)
+    folder = request.getfixturevalue(model)
+    engine = HfEngine(engine_settings(folder, "hf", "merged", images=True))
+    check(engine, folder, trainer(folder, ("a",), model={"specialization": "full"}), tmp_path, "a")
     engine.close()
 
 
@@ -183,7 +112,7 @@ def test_a_model_that_takes_none_is_refused(tied_model):
     for make in (tokenizer, lambda folder: trainer(folder, ("a",))):
         with pytest.raises(RefusedError, match="the model in .* takes none"):
             make(tied_model)
-    with pytest.raises(RolloutError, match=r"env.multi_modal is false"):
+    with pytest.raises(RolloutError, match=r"env\.multi_modal is false"):
         ChatTokenizer(tied_model, trust_remote_code=False).see([Message("user", "?", (image(1),))])
 
 
@@ -195,3 +124,10 @@ def test_an_engine_that_was_started_without_images_says_so(sees, tied_model):
     assert done.finish_reason is FinishReason.FAILED
     assert done.error == "the prompt holds images, and the engine was started without"
     engine.close()
+
+
+def test_a_model_whose_files_have_other_names_is_refused(tmp_path):
+    folder = build_llava(tmp_path / "renamed")
+    for specialization in ("lora", "full"):
+        with pytest.raises(RefusedError, match="name their weights otherwise than LlavaFor"):
+            trainer(folder, ("a",), model={"specialization": specialization})

@@ -141,8 +141,8 @@ def _refuse_renamed(model: Any, folder: Path) -> None:
     for name, _ in model.named_parameters():
         if name not in known:
             raise RefusedError(
-                f"the files in {folder} name their weights otherwise than {type(model).__name__} does, as {name}, "
-                "which is not available in this version",
+                f"the files in {folder} name their weights otherwise than {type(model).__name__} does, as "
+                f"{name}, which is not available in this version",
                 help="name a model such as SmolVLM, Idefics3 or Qwen3-VL",
             )
 

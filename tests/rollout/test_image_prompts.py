@@ -110,7 +110,7 @@ def test_all_weights_of_a_full_policy_that_sees_are_trained(sees):
 
 def test_a_model_that_takes_none_is_refused(tied_model):
     for make in (tokenizer, lambda folder: trainer(folder, ("a",))):
-        with pytest.raises(RefusedError, match="the model in .* takes none"):
+        with pytest.raises(RefusedError, match=r"the model in .* takes none"):
             make(tied_model)
     with pytest.raises(RolloutError, match=r"env\.multi_modal is false"):
         ChatTokenizer(tied_model, trust_remote_code=False).see([Message("user", "?", (image(1),))])

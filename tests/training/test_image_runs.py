@@ -114,9 +114,10 @@ def test_a_model_that_takes_no_images_is_refused_before_an_engine_starts(tmp_pat
     folder = prepared(tmp_path, tiny_model, "training.max_prompt_length=400")
     assert worker.main(folder) != 0
     (failure,) = events(folder, "error")
-    assert "takes none" in failure["message"] and not (folder / "engine.log").exists()
+    assert "takes none" in failure["text"] and not (folder / "engine.log").exists()
 
 
+@pytest.mark.slow
 def test_an_evaluation_sees_too(tmp_path, sees):
     folder = prepared(tmp_path, sees)
     play = Play(split="val", samples=2, tasks=None, seed=5, step=0, policies={})

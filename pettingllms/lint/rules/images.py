@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pettingllms.config.homes import model_path
-from pettingllms.documents.source import Finding
+from pettingllms.documents.source import Finding, KeyPath
 from pettingllms.envs import ENVS
 from pettingllms.errors import RefusedError
 from pettingllms.lint.diagnostic import Severity
@@ -73,7 +73,7 @@ def model_without_images(context: Context) -> Iterator[Finding]:
     for policy in used_policies(context.config):
         path = model_path(policy.base.path, policy.model)
         settings = settings_at(path)
-        where = ("base_models", policy.base_key, "path")
+        where: KeyPath = ("base_models", policy.base_key, "path")
         if settings is None:
             model_is_unknown(context, path)
         elif "vision_config" not in settings:

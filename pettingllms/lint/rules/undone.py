@@ -210,7 +210,7 @@ def _temperature(context: Context) -> Iterator[Finding]:
 def _pixels(context: Context) -> Iterator[Finding]:
     """The size of images where none are drawn: of `stateful_env`, or of such a part of a mixture."""
     env = context.config.env
-    homes = [(("env", "options"), env.name, env.options)]
+    homes: list[tuple[KeyPath, str, Any]] = [(("env", "options"), env.name, env.options)]
     homes += [((*place, "options"), name, part.get("options")) for place, name, part in parts_named(env)]
     for place, name, options in homes:
         if name == "stateful_env" and not env.multi_modal and isinstance(options, dict):

@@ -49,6 +49,10 @@ class Env(ABC):
     """Whether it runs programs that a model wrote, whoever acts: a run then requires the sandbox."""
     hidden: ClassVar[tuple[str, ...]] = ()
     """Keys of `Task.data` that no agent may be shown: the reference answer and what gives it away."""
+    draws: ClassVar[tuple[str, ...]] = ()
+    """Sets of tasks whose states it can draw, which `env.multi_modal` asks for."""
+    multi_modal: bool = False
+    """Whether agents are shown images of the state, in `Message.images`; set by who makes it."""
 
     def __init__(self, task: Task, options: Any) -> None:
         self.task = task

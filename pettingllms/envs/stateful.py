@@ -14,11 +14,12 @@ from pettingllms.envs import DATASETS
 from pettingllms.envs.base import Env, Misfit, Outcome
 from pettingllms.envs.stateful_plans import Plan, plan_in
 from pettingllms.envs.stateful_tasks import game_of, size_of
-from pettingllms.games import GAMES
+from pettingllms.games import DRAWN, GAMES
 from pettingllms.games.base import Draw
 from pettingllms.games.blocksworld import BlocksworldOptions
 from pettingllms.games.frozen_lake import FrozenLakeOptions
 from pettingllms.games.n_queens import NQueensOptions
+from pettingllms.games.pictures import LARGEST_SIDE, png
 from pettingllms.games.plan_path import PlanPathOptions
 from pettingllms.games.sokoban import SokobanOptions
 from pettingllms.games.sudoku import SudokuOptions
@@ -58,6 +59,8 @@ class StatefulOptions(ConfigModel):
     """Wall-clock limit of one program, at most an hour."""
     tool_memory_mib: int = Field(256, ge=64, le=MAX_MEMORY_MIB)
     """Address-space limit of one program, at most 1 TiB."""
+    cell_pixels: int = Field(16, ge=4, le=64)
+    """With `env.multi_modal`: side of a cell of the image, in pixels; that of the image is at most 1024."""
     plan_path: PlanPathOptions = PlanPathOptions()
     """Difficulty of `builtin:plan_path`."""
     sokoban: SokobanOptions = SokobanOptions()
@@ -91,6 +94,7 @@ class StatefulEnv(Env):
     """
 
     Options = StatefulOptions
+    draws = tuple(f"builtin:{name}" for name in DRAWN)
     hidden = ("solution", "optimal")
 
     def __init__(self, task: Task, options: StatefulOptions) -> None:
@@ -116,8 +120,17 @@ class StatefulEnv(Env):
         name = dataset.removeprefix("builtin:")
         if name in GAMES and dataset in DATASETS:
             game = game_of(name, options)
-            if fault := game.fault(size_of(game, options)):
+            size = size_of(game, options)
+            if fault := game.fault(size):
                 yield Misfit(fault.path, f"{name} cannot be played: {fault.message}", fault.help)
+            side = size * options.cell_pixels
+            if dataset in cls.draws and side > LARGEST_SIDE:
+                most = LARGEST_SIDE // size
+                yield Misfit(
+                    ("cell_pixels",),
+                    f"images of {name} would be {side} pixels wide, and {LARGEST_SIDE} is the most",
+                    f"set it to at most {most}",
+                )
 
     def copy(self) -> Self:
         """A copy; every attribute is immutable, so sharing them is safe."""
@@ -129,6 +142,10 @@ class StatefulEnv(Env):
     def state_hash(self) -> str:
         """The same for the same state of the puzzle."""
         return hashlib.sha256(repr(self.state).encode()).hexdigest()
+
+    def image(self) -> bytes:
+        """The state as a PNG file. Raises RefusedError where Pillow is not installed."""
+        return png(self.game.tiled(self.state), self.game.tiles, self.options.cell_pixels)
 
     def run(self, program: str | None, missing: str = "no_program") -> Outcome:
         """Run the tool agent's program and keep the list that it prints as a proposal.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pettingllms.config.model import ConfigModel
@@ -72,6 +72,10 @@ class Game(ABC, Generic[S, A, O]):
     default_size: ClassVar[int]
     rules: ClassVar[str]
     """What an agent has to know to play, the form of an action included."""
+    tiles: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """What lies on a cell, from the ground up, by the characters of `tiled`; empty: it cannot be drawn."""
+    picture_rules: ClassVar[str] = ""
+    """The rules for who is shown the state as an image."""
 
     def __init__(self, options: O) -> None:
         self.options = options
@@ -102,6 +106,10 @@ class Game(ABC, Generic[S, A, O]):
     @abstractmethod
     def show(self, state: S) -> str:
         """The state as an agent reads it."""
+
+    def tiled(self, state: S) -> tuple[str, ...]:  # noqa: ARG002 - for games with tiles
+        """The state as rows of characters, one for each cell of its image."""
+        return ()
 
     @abstractmethod
     def read(self, state: S, items: Sequence[Any]) -> list[A] | None:

@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -65,6 +66,23 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
         "cell behind it is free.\n"
         'Answer with all moves as a list, such as ["R", "D"].'
     )
+    tiles = MappingProxyType(
+        {
+            "#": ("wall",),
+            " ": (),
+            ".": ("goal",),
+            "$": ("box",),
+            "@": ("player",),
+            "*": ("goal", "box"),
+            "+": ("goal", "player"),
+        }
+    )
+    picture_rules = (
+        "The image shows a store from above: dark cells are walls, green squares goals, smaller brown "
+        "squares boxes, and the blue disc is you. Push every box onto a goal. Moves: U (up), D (down), L "
+        "(left), R (right); walking into a box pushes it, where the cell behind it is free.\n"
+        'Answer with all moves as a list, such as ["R", "D"].'
+    )
 
     def generate(self, draw: Draw, size: int) -> StoreState | None:
         """Random walls, boxes, goals and player; a search proves that there is a solution."""
@@ -108,6 +126,10 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
     def show(self, state: StoreState) -> str:
         """The map."""
         return "\n".join(self._map(state))
+
+    def tiled(self, state: StoreState) -> Rows:
+        """The map."""
+        return self._map(state)
 
     def read(self, state: StoreState, items: Sequence[Any]) -> list[str] | None:  # noqa: ARG002
         """Letters."""

@@ -107,7 +107,7 @@ def test_what_holds_in_all_cells_makes_all_of_them_impossible(file, capsys):
 
 
 def test_what_this_version_cannot_do_does_not_run(file, capsys):
-    _, plan = planned(capsys, file, "env.multi_modal=true", "training.train_batch_size=4")
+    _, plan = planned(capsys, file, "resource.nnodes=2", "training.train_batch_size=4")
     assert plan["runs"] == 0
     assert {why["code"] for cell in plan["cells"] for why in cell["why"]} >= {"PLM007"}
 

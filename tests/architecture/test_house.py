@@ -103,7 +103,8 @@ def test_every_part_has_its_row():
 LIGHT = [
     *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor")),
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
-    *("cli.plan", "sweep.planning", "lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
+    *("cli.plan", "sweep.planning", "lint.engine", "lint.rules", "sweep.launch", "sweep.study"),
+    *("space.cells", "config.load"),
     *(
         "envs",
         "envs.math",

@@ -25,6 +25,7 @@ from pettingllms.errors import LauncherError
 from pettingllms.process import ENGINE_HOST
 from pettingllms.sweep.launch import launch_environment
 from pettingllms.sweep.process_group import ProcessGroup
+from pettingllms.sweep.slots import WHOLE_MACHINE, Slot
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.trial import Trial
 
@@ -39,9 +40,10 @@ _log = logging.getLogger(__name__)
 
 
 class EngineKeeper:
-    """A context with at most one engine process, and none when it is left."""
+    """A context with at most one engine process, and none when it is left. It keeps to `slot`."""
 
-    def __init__(self) -> None:
+    def __init__(self, slot: Slot = WHOLE_MACHINE) -> None:
+        self._slot = slot
         self._host: _Host | None = None
 
     def prepare(self, trial: Trial, stop: StopRequest) -> dict[str, str]:
@@ -60,7 +62,7 @@ class EngineKeeper:
                 return {}
             (trial.folder / "engine.log").write_text(f"not the engine of the trial before: {why}\n")
         if self._host is None:
-            self._host = _Host(trial)
+            self._host = _Host(trial, self._slot)
         return {ENGINE_HOST: f"{self._host.token}@{self._host.path}"}
 
     def end(self) -> None:
@@ -91,7 +93,7 @@ class _Host:
     Only this user can connect to its socket at `path`, and it listens only to who knows the `token`.
     """
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, slot: Slot) -> None:
         # Others cannot look into such a folder.
         self._folder = tempfile.TemporaryDirectory(prefix="pettingllms-")
         self.path = str(Path(self._folder.name) / "engine")
@@ -107,9 +109,10 @@ class _Host:
             self._tell(str(trial.folder))
             self._group = ProcessGroup(
                 [sys.executable, "-m", HOST],
-                launch_environment(trial.config, os.environ),
+                launch_environment(trial.config, os.environ, slot.core_count) | slot.environment,
                 trial.folder / "engine.log",
                 stdin=listener.fileno(),
+                cores=slot.cores,
             )
             undo.pop_all()
 

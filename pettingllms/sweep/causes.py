@@ -24,7 +24,6 @@ def cause_of(result: TrialResult) -> Cause:
     if result.status == "interrupted":
         return "preempted"
     said = [result.reason or "", *log_tail(result.log_path)]
-    for cause, pattern in (("oom", OUT_OF_MEMORY), ("port", PORT_TAKEN)):
-        if any(map(pattern.search, said)):
-            return cause
-    return "error"
+    if any(map(OUT_OF_MEMORY.search, said)):
+        return "oom"
+    return "port" if any(map(PORT_TAKEN.search, said)) else "error"

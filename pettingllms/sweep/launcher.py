@@ -1,4 +1,4 @@
-"""How a study's trials are started: a protocol, so that a study also runs without processes; and the real one."""
+"""How a study's trials are started: a protocol, as a study can do without processes; and the real one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pettingllms.config.load import LoadedExperiment
 from pettingllms.config.trial_file import read_trial
+from pettingllms.errors import RefusedError
 from pettingllms.lint.engine import CheckedCell
 from pettingllms.runs.checkpoints import TRIAL, checkpoint_root, checkpoints
 from pettingllms.runs.lock import RUN_LOCK, WORKER_LOCK, FolderLock
@@ -38,7 +39,7 @@ class Running(Protocol):
         ...
 
     def stop(self, number: int, within: float | None = None) -> None:
-        """Ask it to stop by the signal `number`; it is killed after `within` seconds, where they are given."""
+        """Ask it to stop by the signal `number`; after `within` seconds, if given, it is killed."""
         ...
 
     def kill(self) -> None:
@@ -77,6 +78,10 @@ class ProcessLauncher:
         """Start or go on; see `Launcher`. A run that had finished is not started again."""
         with ExitStack() as undo:
             if not is_run(folder):
+                if folder.exists():
+                    raise RefusedError(
+                        f"{folder} is in the way: it is no run folder", help="move it away, and run again"
+                    )
                 trial = create_trial(self._experiment, cell, folder, title)
                 undo.enter_context(FolderLock(trial.folder, RUN_LOCK))
             elif (result := _finished(folder, cell)) is not None:

@@ -1,4 +1,4 @@
-"""The live picture of a study on a terminal: a line for each running trial, with the course of its objective."""
+"""The live picture of a study on a terminal: each running trial with the course of its objective."""
 
 from __future__ import annotations
 

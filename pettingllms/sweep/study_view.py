@@ -135,7 +135,7 @@ class _Prefixed:
     def __init__(self, stream: TextIO, prefix: str) -> None:
         self._stream, self._prefix = stream, prefix
 
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
         return self._stream.write(self._prefix + text)
 
     def flush(self) -> None:

@@ -68,8 +68,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`lease`: seconds, as the books take them. `gpus`: how many each slot has. `fail_fast`: the first cell that
-    fails ends the work."""
+    """How a worker works.
+
+    `lease`: seconds, as the books take them. `gpus`: how many each slot has. `fail_fast`: the first cell that
+    fails ends the work.
+    """
 
     lease: float = LEASE_SECONDS
     gpus: int = 0

@@ -48,6 +48,19 @@ def row_of(data: Any) -> Row:
     return row
 
 
+def parsed_row(text: str) -> Row:
+    """The row of a JSON text. Raises ValueError where it is none."""
+    return row_of(json.loads(text))
+
+
+def parsed_table(text: str) -> dict[str, Any]:
+    """The table of a JSON text. Raises ValueError where it is none."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no table")
+    return found
+
+
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()

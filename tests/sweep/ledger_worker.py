@@ -14,9 +14,10 @@ from pettingllms.sweep.storage_file import FileLedger
 def open_ledger(spec, name):
     if "://" not in spec:
         return FileLedger(Path(spec))
-    from pettingllms.sweep.storage_sql import SqlLedger
+    from pettingllms.sweep.storage_sql import Database, SqlLedger
+    from pettingllms.sweep.storage_url import storage_url
 
-    return SqlLedger(spec, name)
+    return SqlLedger(Database(storage_url(spec)), name)
 
 
 def main(spec, name, mine, lease, log):

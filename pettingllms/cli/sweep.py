@@ -53,7 +53,7 @@ Extend = Annotated[bool, typer.Option("--extend", help="Go on with the study, th
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     file: File,
     words: Words = None,
     sets: Sets = None,
@@ -78,7 +78,7 @@ def run(
 
 
 @app.command()
-def worker(
+def worker(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     file: File,
     words: Words = None,
     sets: Sets = None,

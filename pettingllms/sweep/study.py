@@ -52,8 +52,8 @@ class StudyOutcome:
     @property
     def front(self) -> tuple[Row, ...]:
         """The completed trials that no other one beats in every objective at once."""
-        points = {row: self._signed(row) for row in self.rows if row.objectives}
-        return tuple(row for row, own in points.items() if not any(_beats(p, own) for p in points.values()))
+        points = [(row, self._signed(row)) for row in self.rows if row.objectives]
+        return tuple(row for row, own in points if not any(_beats(point, own) for _, point in points))
 
     @property
     def exit_code(self) -> int:

@@ -22,6 +22,24 @@ from pettingllms.sweep.folders import trial_folder
 from pettingllms.sweep.rows import ENDED, Advisor, Cause, Ledger, Row, Table
 
 
+class Shared(Protocol):
+    """A study that is open (see `studies`)."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Who runs what."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Where its trials lie."""
+        ...
+
+    def require_same(self, table: Table) -> None:
+        """Raise RefusedError where the study has become another one since it was opened."""
+        ...
+
+
 class Cells(Protocol):
     """What a row stands for (see `study_cells`)."""
 
@@ -53,22 +71,22 @@ class Claim:
 class Books:
     """The ledger and the advisor of a study as the worker `name` uses them.
 
-    Leases last `lease` seconds; trials lie in `folder`.
+    Leases last `lease` seconds.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        study: Shared,
         advisor: Advisor,
         cells: Cells,
         sweep: SweepConfig,
         *,
         name: str,
         lease: float,
-        folder: Path,
     ) -> None:
-        self._ledger, self._advisor, self._cells, self._sweep = ledger, advisor, cells, sweep
-        self._name, self._lease, self._folder = name, lease, folder
+        self._study, self._ledger = study, study.ledger
+        self._advisor, self._cells, self._sweep = advisor, cells, sweep
+        self._name, self._lease = name, lease
 
     def claim(self, *, only_look: bool = False) -> Claim:
         """Take the next cell, where one is free, or let the sampler propose one.
@@ -77,6 +95,7 @@ class Books:
         """
         now = time.time()
         with self._ledger.transaction() as table:
+            self._study.require_same(table)
             self._advisor.reconcile(table.rows)
             abandoned = cells_ledger.end_abandoned(table, now, self._sweep.retries)
             budget = spent(table, self._sweep.budget)
@@ -146,11 +165,15 @@ class Books:
                     self._advisor.tell(row)
 
     def _has_more(self, table: Table) -> bool:
-        return self._sweep.sampler != "grid" and len(table.rows) < self._sweep.trials
+        return self._sweep.sampler != "grid" and self._inside(table) < self._sweep.trials
+
+    def _inside(self, table: Table) -> int:
+        """How many rows are of the space as it is now."""
+        return sum(not row.outside for row in table.rows.values())
 
     def _taken(self, table: Table, free: Row, now: float) -> Row:
         held = cells_ledger.claim(table, free, self._name, now, self._lease)
-        folder = str(trial_folder(self._folder, held.number))
+        folder = str(trial_folder(self._study.folder, held.number))
         held = replace(held, advice=self._advisor.enqueue(held), folder=folder)
         table.put(held)
         return held

@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -40,10 +41,13 @@ _log = logging.getLogger(__name__)
 
 
 class EngineKeeper:
-    """A context with at most one engine process, and none when it is left. It keeps to `slot`."""
+    """A context with at most one engine process, and none when it is left. It keeps to `slot`.
 
-    def __init__(self, slot: Slot = WHOLE_MACHINE) -> None:
-        self._slot = slot
+    `while_waiting` is called now and then while an engine that was kept takes its time to answer.
+    """
+
+    def __init__(self, slot: Slot = WHOLE_MACHINE, while_waiting: Callable[[], None] = lambda: None) -> None:
+        self._slot, self._while_waiting = slot, while_waiting
         self._host: _Host | None = None
 
     def prepare(self, trial: Trial, stop: StopRequest) -> dict[str, str]:
@@ -56,7 +60,7 @@ class EngineKeeper:
         if config.launch.num_processes > 1 or len(engine_groups(config, plan_policies(config))) > 1:
             self.end()
             return {}
-        if self._host is not None and (why := self._host.refuses(trial, stop)):
+        if self._host is not None and (why := self._host.refuses(trial, stop, self._while_waiting)):
             self.end()
             if stop.signal is not None:
                 return {}
@@ -116,7 +120,7 @@ class _Host:
             )
             undo.pop_all()
 
-    def refuses(self, trial: Trial, stop: StopRequest) -> str:
+    def refuses(self, trial: Trial, stop: StopRequest, while_waiting: Callable[[], None]) -> str:
         """Why this process cannot serve `trial`; empty when it can."""
         deadline = time.monotonic() + ANSWER_SECONDS
         try:
@@ -124,6 +128,7 @@ class _Host:
             while not select.select([self._owner], [], [], POLL_SECONDS)[0]:
                 if stop.signal is not None or time.monotonic() > deadline:
                     return "it did not answer"
+                while_waiting()
             # The answer is written in one piece that any socket takes whole.
             answer = self._owner.recv(1 << 16)
         except ConnectionError:

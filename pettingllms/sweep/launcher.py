@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -50,9 +51,18 @@ class Running(Protocol):
 class Launcher(Protocol):
     """Starts the trials of a study."""
 
-    def start(self, cell: CheckedCell, folder: Path, title: str, view: View, slot: Slot) -> Running:
+    def start(
+        self,
+        cell: CheckedCell,
+        folder: Path,
+        title: str,
+        view: View,
+        slot: Slot,
+        while_waiting: Callable[[], None],
+    ) -> Running:
         """Start the trial of `cell` in the run folder `folder`, or go on with the one that lies there.
 
+        `while_waiting` is called where that takes time, so that leases are renewed meanwhile.
         Raises FolderHeldError while another process has the folder, LauncherError where no process can be
         started at all, another PettingLLMsError where this trial cannot go on.
         """
@@ -74,7 +84,15 @@ class ProcessLauncher:
         self._ports = Ports()
         self._engines: dict[int, EngineKeeper] = {}
 
-    def start(self, cell: CheckedCell, folder: Path, title: str, view: View, slot: Slot) -> Running:
+    def start(
+        self,
+        cell: CheckedCell,
+        folder: Path,
+        title: str,
+        view: View,
+        slot: Slot,
+        while_waiting: Callable[[], None],
+    ) -> Running:
         """Start or go on; see `Launcher`. A run that had finished is not started again."""
         with ExitStack() as undo:
             if not is_run(folder):
@@ -91,7 +109,7 @@ class ProcessLauncher:
                 trial = Trial(cell.number, found.folder, cell.values, cell.config, title)
             port = self._ports.take()
             undo.callback(self._ports.give, port)
-            engine = self._engines.setdefault(slot.number, EngineKeeper(slot))
+            engine = self._engines.setdefault(slot.number, EngineKeeper(slot, while_waiting))
             running = RunningTrial(
                 trial,
                 view,

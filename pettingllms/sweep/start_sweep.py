@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,16 +16,17 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import Draft, LoadedExperiment
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.errors import UsageError
-from pettingllms.lint.engine import Report, checked_cells
+from pettingllms.lint.engine import checked_cells
 from pettingllms.lint.facts import Facts
 from pettingllms.sweep import report
 from pettingllms.sweep.books import REFUSED, Books
-from pettingllms.sweep.launcher import ProcessLauncher
-from pettingllms.sweep.open_study import OpenStudy, create_or_open, open_existing
+from pettingllms.sweep.launcher import Launcher, ProcessLauncher
+from pettingllms.sweep.open_study import OpenStudy, with_advisor
 from pettingllms.sweep.rows import ENDED
 from pettingllms.sweep.slots import Slot, divide, usable_core_numbers, visible_gpus
 from pettingllms.sweep.start import Asked, require_machine, warned
 from pettingllms.sweep.stopping import StopRequest
+from pettingllms.sweep.studies import Study, open_or_create
 from pettingllms.sweep.study import StudyOutcome
 from pettingllms.sweep.study_cells import StudyCells
 from pettingllms.sweep.study_view import choose_study_view
@@ -51,7 +53,7 @@ class SweepOptions:
             raise UsageError(f"--jobs {self.jobs}: at least one trial runs at a time")
         if self.lease < LEAST_LEASE:
             raise UsageError(
-                f"--lease {self.lease:g}: it is renewed all the time, and lasts {LEAST_LEASE:g} seconds at least"
+                f"--lease {self.lease:g}: it lasts {LEAST_LEASE:g} seconds at least, to be renewed in time"
             )
         if self.new_study and self.extend:
             raise UsageError(
@@ -64,25 +66,30 @@ class SweepOptions:
             )
 
 
-def start_sweep(asked: Asked, options: SweepOptions, *, as_json: bool) -> int:
+Launchers = Callable[[LoadedExperiment, StopRequest], AbstractContextManager[Launcher]]
+"""What makes the launcher of a worker."""
+
+
+def start_sweep(
+    asked: Asked, options: SweepOptions, *, as_json: bool, launcher: Launchers = ProcessLauncher
+) -> int:
     """Run a study until all its cells have ended, or go on with it; returns the exit status.
 
     An error in any cell refuses the whole study, unless such cells are dropped. Diagnostics and failures go
     to standard error, the table of trials to standard output. Raises RefusedError when this machine cannot
     run it, and where the study that is there is another one.
     """
-    return _work(asked, options, create_or_open, as_json=as_json)
+    return _work(asked, options, launcher, create=True, as_json=as_json)
 
 
-def join_sweep(asked: Asked, options: SweepOptions, *, as_json: bool) -> int:
+def join_sweep(
+    asked: Asked, options: SweepOptions, *, as_json: bool, launcher: Launchers = ProcessLauncher
+) -> int:
     """As `start_sweep`, for a study that `sweep run` has started, here or on another machine."""
-    return _work(asked, options, open_existing, as_json=as_json)
+    return _work(asked, options, launcher, create=False, as_json=as_json)
 
 
-Opened = Callable[[Report, SweepOptions], OpenStudy]
-
-
-def _work(asked: Asked, options: SweepOptions, opened: Opened, *, as_json: bool) -> int:
+def _work(asked: Asked, options: SweepOptions, launchers: Launchers, *, create: bool, as_json: bool) -> int:
     facts, slots = _divided(options.jobs)
     checked = asked.checked(facts)
     experiment, draft = checked.experiment, checked.draft
@@ -92,8 +99,19 @@ def _work(asked: Asked, options: SweepOptions, opened: Opened, *, as_json: bool)
     said = require_machine(configs, options.output, study=True)
     weak = require_sandbox(configs)
     said |= warned(weak)
-    study = opened(checked, options)
-    outcome = _run(experiment, draft, study, options, facts, slots, said)
+    study = open_or_create(
+        checked,
+        output=options.output,
+        storage=options.storage,
+        overlays=asked.overlays,
+        new_study=options.new_study,
+        may_extend=options.extend,
+        create=create,
+    )
+    sys.stderr.writelines(f"{note}\n" for note in study.notes)
+    opened = with_advisor(study, draft, experiment.config.sweep or SweepConfig())
+    place = _Place(facts, slots, launchers, said)
+    outcome = _run(experiment, draft, opened, options, place)
     if as_json:
         report.write_json(report.study_json(outcome) | report.sandbox_json(weak), sys.stdout)
     else:
@@ -110,41 +128,48 @@ def _divided(jobs: int) -> tuple[Facts, list[Slot]]:
     return replace(facts, gpus=len(gpus) // jobs if facts.gpus is not None else None), slots
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where trials run: the facts of a slot, the slots, what starts trials there, and what was warned of."""
+
+    facts: Facts
+    slots: Sequence[Slot]
+    launchers: Launchers
+    said: set[str]
+
+
 def _run(
     experiment: LoadedExperiment,
     draft: Draft,
-    study: OpenStudy,
+    opened: OpenStudy,
     options: SweepOptions,
-    facts: Facts,
-    slots: Sequence[Slot],
-    said: set[str],
+    place: _Place,
 ) -> StudyOutcome:
     """Work at the study; what it has come to then."""
     sweep = experiment.config.sweep or SweepConfig()
+    study = opened.study
     before = study.ledger.read().rows
     planned = len(before) if sweep.sampler == "grid" else max(sweep.trials, len(before))
     ended = sum(row.state in ENDED for row in before.values())
     if ended:
         sys.stderr.write(_goes_on(study, ended, planned))
     name = f"{socket.gethostname()}:{os.getpid()}"
-    cells = StudyCells(draft, facts)
-    books = Books(
-        study.ledger, study.advisor, cells, sweep, name=name, lease=options.lease, folder=study.folder
-    )
+    cells = StudyCells(draft, place.facts)
+    books = Books(study, opened.advisor, cells, sweep, name=name, lease=options.lease)
     stopped_by, budget = None, None
     if ended < planned:
         view = choose_study_view(
             study.name,
             sweep.objectives[0].metric,
-            said=said,
+            said=place.said,
             jobs=options.jobs,
             planned=planned,
             quiet=not _log.isEnabledFor(logging.WARNING),
         )
-        with StopRequest() as stop, ProcessLauncher(experiment, stop) as launcher:
-            gpus = _gpus_of(experiment.config, facts)
+        with StopRequest() as stop, place.launchers(experiment, stop) as launcher:
+            gpus = _gpus_of(experiment.config, place.facts)
             settings = WorkerOptions(options.lease, gpus, options.fail_fast)
-            worker = Worker(books, launcher, slots, stop, view, sweep, settings, _show_ended)
+            worker = Worker(books, launcher, place.slots, stop, view, sweep, settings, _show_ended)
             try:
                 worker.run()
             finally:
@@ -164,7 +189,7 @@ def _run(
     )
 
 
-def _goes_on(study: OpenStudy, ended: int, planned: int) -> str:
+def _goes_on(study: Study, ended: int, planned: int) -> str:
     if ended < planned:
         return f"study {study.name} goes on: {ended} of {planned} trials have ended\n"
     return (

@@ -163,7 +163,8 @@ class Worker:
             cell = self._books.cell(row)
             watch = Watch(self._view.trial(cell), self._sweep.objectives[0].metric)
             folder = Path(row.folder or "")
-            running = self._launcher.start(cell, folder, self._title(cell), watch, slot)
+            title = self._title(cell)
+            running = self._launcher.start(cell, folder, title, watch, slot, self._renew)
         except FolderHeldError:
             self._books.give_back(row, wait=HELD_SECONDS)
             self._next_claim = time.monotonic() + CLAIM_SECONDS

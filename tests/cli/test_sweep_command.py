@@ -43,6 +43,7 @@ def use_worker(tmp_path, monkeypatch):
             lambda config, folder, port, cores: [sys.executable, "-S", str(script), str(folder)],
         )
         monkeypatch.setattr("pettingllms.sweep.packages.missing", lambda modules: [])
+        monkeypatch.setattr("pettingllms.sweep.engine_keeper.EngineKeeper.prepare", lambda *_: {})
 
     return use
 

@@ -92,7 +92,7 @@ class ScriptedLauncher:
     def __init__(self, script):
         self.script, self.started, self.trials, self.closed = script, [], [], False
 
-    def start(self, cell, folder, title, view, slot):
+    def start(self, cell, folder, title, view, slot, while_waiting):
         attempt = sum(number == cell.number for number, *_ in self.started)
         self.started.append((cell.number, slot.number, title))
         found = self.script(cell.number, attempt)

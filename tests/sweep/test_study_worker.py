@@ -44,15 +44,10 @@ class Study:
         self.ended, self.text, self.stop = [], io.StringIO(), StopRequest()
 
     def books(self, name="one", lease=60.0):
-        return Books(
-            self.ledger,
-            self.advisor,
-            self.cells,
-            self.sweep,
-            name=name,
-            lease=lease,
-            folder=self.folder,
-        )
+        return Books(self, self.advisor, self.cells, self.sweep, name=name, lease=lease)
+
+    def require_same(self, table):
+        pass
 
     def run(self, script, jobs=1, books=None, lease=60.0, **options):
         self.launcher = script if isinstance(script, ScriptedLauncher) else ScriptedLauncher(script)
@@ -231,7 +226,7 @@ def test_a_worker_whose_lease_ran_out_kills_its_trial_and_writes_nothing(study):
             return super().renew(held)
 
     taken = []
-    late = Late(one.ledger, one.advisor, one.cells, one.sweep, name="late", lease=60.0, folder=one.folder)
+    late = Late(one, one.advisor, one.cells, one.sweep, name="late", lease=60.0)
 
     def script(number, attempt):
         one.stop.request(2)

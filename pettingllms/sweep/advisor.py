@@ -26,6 +26,7 @@ from pettingllms.sweep.advisor_history import (
     by_cell,
     refusals,
     study_notes,
+    without,
 )
 from pettingllms.sweep.advisor_pruners import make_pruner
 from pettingllms.sweep.advisor_samplers import derived_seed, make_sampler, random_sampler
@@ -205,6 +206,9 @@ class OptunaAdvisor:
         """A point that fulfils the constraints, and what the sampler noted down for the study."""
         before = study_notes(trials)
         notes, past = before, by_cell(trials)
+        if self.sweep.sampler == "cmaes":
+            # It gives up on the first trial that lacks a number which those before had.
+            past = without(past, [p.name for p in self.space.parameters if p.is_conditional])
         why = "the conditions contradict each other"
         for draw in range(DRAWS):
             seed = derived_seed(self.sweep.seed, number, refused, draw)

@@ -26,6 +26,7 @@ from pettingllms.sweep.advisor_history import (
     by_cell,
     refusals,
     study_notes,
+    without,
 )
 from pettingllms.sweep.advisor_pruners import make_pruner
 from pettingllms.sweep.advisor_samplers import derived_seed, make_sampler, random_sampler
@@ -171,14 +172,14 @@ class OptunaAdvisor:
             else:
                 self._study.tell(trial.number, list(row.objectives))
 
-    def rebuild(self, rows: Mapping[int, Row], former: OptunaAdvisor | None = None) -> dict[int, int]:
+    def rebuild(self, rows: Mapping[int, Row], former: Sequence[FrozenTrial] = ()) -> dict[int, int]:
         """Fill this study, which has no trials, with `rows`; returns the number of the trial of each.
 
-        `former`: the study that they were part of, for the values of their steps. Rows that the space does
+        `former`: the trials that they were, for the values of their steps. Rows that the space does
         not have, and those that were never started, get no trial.
         """
         with quiet_optuna():
-            old = by_cell(former._trials()) if former is not None else {}
+            old = by_cell(former)
             found = {}
             for number, row in sorted(rows.items()):
                 if row.state == "waiting" and row.advice is None:
@@ -205,6 +206,9 @@ class OptunaAdvisor:
         """A point that fulfils the constraints, and what the sampler noted down for the study."""
         before = study_notes(trials)
         notes, past = before, by_cell(trials)
+        if self.sweep.sampler == "cmaes":
+            # It gives up on the first trial that lacks a number which those before had.
+            past = without(past, [p.name for p in self.space.parameters if p.is_conditional])
         why = "the conditions contradict each other"
         for draw in range(DRAWS):
             seed = derived_seed(self.sweep.seed, number, refused, draw)

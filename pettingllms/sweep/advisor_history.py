@@ -6,7 +6,8 @@ these depend on what was refused, and on when a worker was killed; in the copy t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ def by_cell(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
         noted = trial.user_attrs
         if CELL in noted and REFUSED not in noted and LOST not in noted:
             found[int(noted[CELL])] = trial
+    return found
+
+
+def without(trials: Mapping[int, FrozenTrial], names: Collection[str]) -> dict[int, FrozenTrial]:
+    """The trials as if these parameters were not there."""
+    found = {}
+    for number, trial in trials.items():
+        found[number] = copy.copy(trial)
+        found[number].params = {k: v for k, v in trial.params.items() if k not in names}
+        found[number].distributions = {k: v for k, v in trial.distributions.items() if k not in names}
     return found
 
 

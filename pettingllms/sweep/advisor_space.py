@@ -61,6 +61,11 @@ class Parameter:
             self.rows = {self._label(row): row for row in unit.rows}
 
     @property
+    def is_conditional(self) -> bool:
+        """True where not every trial has it."""
+        return self.unit.condition is not None
+
+    @property
     def distribution(self) -> optuna.distributions.BaseDistribution:
         """What Optuna draws from. A range ends where its steps do: Optuna would lower `high` by itself."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

@@ -11,11 +11,12 @@ from pettingllms.sweep.advisor import OptunaAdvisor
 from pettingllms.sweep.advisor_space import SearchSpace
 from pettingllms.sweep.advisor_storage import JOURNAL, database_storage, journal_storage
 from pettingllms.sweep.file_lock import FileLock
-from pettingllms.sweep.rows import Advisor, Table
+from pettingllms.sweep.rows import Advisor
 from pettingllms.sweep.studies import Study
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
 
 JOURNAL_LOCK = ".journal.lock"
 
@@ -41,13 +42,16 @@ def with_advisor(study: Study, draft: Draft, sweep: SweepConfig) -> OpenStudy:
         # What was opened may be older than what lies there.
         now = study.at(table.header)
         if now.needs_advice:
-            _rebuild(now, table, advisor)
+            now.set_advice(table, advisor.rebuild(table.rows, _trials(storage, now.former_advice_name)))
     return OpenStudy(study, advisor)
 
 
-def _rebuild(study: Study, table: Table, advisor: OptunaAdvisor) -> None:
-    former = study.former_advice_name
-    study.set_advice(table, advisor.rebuild(table.rows, former))
+def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
+    """The trials of Optuna's study of that name; none where there is no such study."""
+    try:
+        return list(storage.get_all_trials(storage.get_study_id_from_name(name)))
+    except KeyError:
+        return []
 
 
 def optuna_storage(study: Study) -> BaseStorage:

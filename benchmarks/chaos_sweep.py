@@ -90,7 +90,7 @@ rollout.engine_kwargs.scripted.replies = ["\\boxed{1}", "\\boxed{2}", "?"]
 actor.optim.lr = 0.001
 
 [sweep]
-pruner = { kind = "median", startup_trials = 4, warmup_steps = 1 }
+pruner = { kind = "median", startup_trials = 4, warmup_steps = 3 }
 stall_minutes = 1.0
 """
 
@@ -217,7 +217,7 @@ def work(options):
         return ChaosLauncher(loaded, stop, evidence)
 
     settings = SweepOptions(options.output, options.storage, 1, LEASE)
-    return start_sweep(Asked(options.file), settings, as_json=True, launcher=launcher)
+    return start_sweep(Asked(options.file), settings, as_json=False, launcher=launcher)
 
 
 class Workers:

@@ -42,8 +42,8 @@ STEPS, STEP_SECONDS = 6, 0.1
 NAN, CRASH, HANG = 11, 17, 23
 REAL = (2, 14, 29)
 LEASE = 5.0
-HANGING = 60.0
-"""By how much the silence of the trial that hangs is longer than it is: a study waits a minute for a word."""
+HANGING = 300.0
+"""How much longer the silence of the trial that hangs seems: a study waits five minutes for a word."""
 METRIC = "val/success_rate"
 
 EXPERIMENT = r"""
@@ -90,8 +90,8 @@ rollout.engine_kwargs.scripted.replies = ["\\boxed{1}", "\\boxed{2}", "?"]
 actor.optim.lr = 0.001
 
 [sweep]
-pruner = { kind = "median", startup_trials = 4, warmup_steps = 1 }
-stall_minutes = 1.0
+pruner = { kind = "median", startup_trials = 4, warmup_steps = 3 }
+stall_minutes = 5.0
 """
 
 
@@ -217,7 +217,7 @@ def work(options):
         return ChaosLauncher(loaded, stop, evidence)
 
     settings = SweepOptions(options.output, options.storage, 1, LEASE)
-    return start_sweep(Asked(options.file), settings, as_json=True, launcher=launcher)
+    return start_sweep(Asked(options.file), settings, as_json=False, launcher=launcher)
 
 
 class Workers:
@@ -277,7 +277,8 @@ def chaos(file, folder, storage, options, chance):
         if all(process.poll() is not None for process in workers.running.values()):
             break
         time.sleep(0.02)
-    return evidence.read(), workers.logs, workers.wait(600)
+    statuses = workers.wait(600)
+    return evidence.read(), workers.logs, statuses
 
 
 def doubled(evidence):
@@ -321,8 +322,8 @@ def lost(evidence, rows, trials, cells):
 
 
 def ends(rows):
-    """What the three cells that do not end well have come to, which is known before."""
-    return {number: (rows[number].state, rows[number].cause) for number in (NAN, CRASH, HANG)}
+    """What the cells have come to of which that is known before: state and cause."""
+    return {number: (rows[number].state, rows[number].cause) for number in (NAN, CRASH, HANG, *REAL)}
 
 
 def told_by_optuna(study):
@@ -353,9 +354,16 @@ def judged(name, storage, folder, options, result, log):
         f"{name}: {dict(states)}, killed {killed} workers, {again} cells taken over or tried again, "
         f"exit statuses {statuses}, real launches {len(REAL)}"
     )
-    expected = {NAN: ("failed", "no_objective"), CRASH: ("failed", "error"), HANG: ("failed", "stalled")}
+    expected = {
+        NAN: [("failed", "no_objective")],
+        CRASH: [("failed", "error")],
+        HANG: [("failed", "stalled")],
+        **{number: [("complete", None), ("pruned", None)] for number in REAL},
+    }
     wrong = [
-        f"cell {n} is {found}, not {expected[n]}" for n, found in ends(rows).items() if found != expected[n]
+        f"cell {number} is {found}, not {expected[number]}: {rows[number].reason}"
+        for number, found in ends(rows).items()
+        if found not in expected[number]
     ]
     for line in (*missing, *wrong, *(f"cell {c}: workers {a} and {b}" for c, a, b in twice)):
         print(f"  {line}")

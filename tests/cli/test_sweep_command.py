@@ -49,7 +49,7 @@ def use_worker(tmp_path, monkeypatch):
 
 
 def study_of(output):
-    (study,) = output.iterdir()
+    (study,) = (path for path in output.iterdir() if path.is_dir())
     return study
 
 

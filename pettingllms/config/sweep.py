@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from pettingllms.config.model import ConfigModel, Only
+from pettingllms.config.model import ConfigModel
 
 METRICS = (
     *("val/success_rate", "test/success_rate", "val/reward/<agent>", "test/reward/<agent>"),
@@ -164,15 +164,15 @@ class BudgetConfig(ConfigModel):
 class SweepConfig(ConfigModel):
     """A study over the swept values of the file."""
 
-    sampler: Annotated[Literal["grid", "random", "tpe", "nsga2", "qmc", "cmaes"], Only("grid")] = "grid"
+    sampler: Literal["grid", "random", "tpe", "nsga2", "qmc", "cmaes"] = "grid"
     """Who proposes trials; `grid` runs every combination once, in file order."""
     trials: int = Field(20, ge=1)
-    """Number of trials of samplers other than `grid`."""
+    """Number of trials of samplers other than `grid`; the first one has the defaults of all axes."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of samplers other than `grid`."""
     objectives: list[ObjectiveConfig] = Field(default_factory=lambda: [ObjectiveConfig()], min_length=1)
-    """What is optimised; this version takes one."""
-    pruner: Annotated[PrunerConfig | None, Only()] = None
+    """What is optimised. With several, no trial is the best that another beats in all of them."""
+    pruner: PrunerConfig | None = None
     """When a hopeless trial is stopped. Default: never."""
     constraints: list[str] = Field(default_factory=list)
     """Expressions over keys of the experiment; combinations of values that do not fulfil one are left out."""
@@ -188,7 +188,12 @@ class SweepConfig(ConfigModel):
     """Options of the sampler `qmc`."""
     cmaes: CmaesConfig | None = None
     """Options of the sampler `cmaes`."""
-    budget: Annotated[BudgetConfig | None, Only()] = None
+    retries: int = Field(2, ge=0)
+    """How often a trial is tried again that ended for lack of memory, for a taken port, or because its
+    process was stopped from outside or its worker has gone; it goes on from its newest checkpoint."""
+    stall_minutes: float = Field(60.0, gt=0)
+    """Minutes without any record of a trial after which it is ended and has failed."""
+    budget: BudgetConfig | None = None
     """What the study may use. Default: as much as its trials need."""
 
 

@@ -1,66 +1,36 @@
-"""What a whole study takes, and how much of it a budget allows."""
+"""What a study has used of its budget: hours by the clock, and hours times GPUs.
+
+The clock of a study runs while any worker is at work. The header keeps it: whoever writes to the ledger adds
+the time since the last such moment, unless that is longer ago than a lease, when nobody was there.
+"""
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
-
 from pettingllms.config.sweep import BudgetConfig
+from pettingllms.sweep.rows import Table
+
+CLOCK = "clock"
+"""The key of the header: `seconds` that the study was at work, and the moment `at` of the last look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Of one trial."""
-
-    seconds: float
-    gpus: int
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Of a study. `hours`: by the clock; `trials`: those that begin; `allowed`: of them within the budget."""
-
-    trials: int
-    hours: float
-    gpu_hours: float
-    allowed: int
-    allowed_hours: float
-    allowed_gpu_hours: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The same for programs."""
-        return {name: round(value, 4) for name, value in asdict(self).items()}
+def ticked(table: Table, budget: BudgetConfig | None, now: float, lease: float) -> None:
+    """Let the clock of the study go on to `now`, in Unix seconds; only where the budget has hours."""
+    if budget is None or budget.hours is None:
+        return
+    clock = table.header.get(CLOCK, {"seconds": 0.0, "at": now})
+    passed = max(0.0, now - clock["at"])
+    seconds = clock["seconds"] + (passed if passed <= lease else 0.0)
+    table.set_header({**table.header, CLOCK: {"seconds": seconds, "at": max(now, clock["at"])}})
 
 
-def total_of(costs: Sequence[Cost], jobs: int, budget: BudgetConfig | None) -> Total:
-    """Run `costs` in their order, `jobs` at a time; a trial begins while the budget is not used up.
-
-    Used up is what trials that have ended took. One that has begun is not cut short, so that a study may take
-    more than its budget.
-    """
-    whole = _run(costs, jobs, None)
-    within = whole if budget is None else _run(costs, jobs, budget)
-    return Total(whole[0], whole[1], whole[2], *within)
-
-
-def _run(costs: Sequence[Cost], jobs: int, budget: BudgetConfig | None) -> tuple[int, float, float]:
-    """How many trials begin, when the last one ends, and how many GPU hours they take together."""
-    busy: list[tuple[float, float]] = []
-    ended = last = spent = 0.0
-    for begun, cost in enumerate(costs):
-        now = 0.0
-        if len(busy) == jobs:
-            now, gpu_hours = heapq.heappop(busy)
-            ended += gpu_hours
-        if budget is not None and (
-            now >= (budget.hours or math.inf) or ended >= (budget.gpu_hours or math.inf)
-        ):
-            return begun, last, spent
-        hours = cost.seconds / 3600
-        spent += hours * cost.gpus
-        last = max(last, now + hours)
-        heapq.heappush(busy, (now + hours, hours * cost.gpus))
-    return len(costs), last, spent
+def spent(table: Table, budget: BudgetConfig | None) -> str | None:
+    """Which part of the budget is used up, in words; None where another trial may start."""
+    if budget is None:
+        return None
+    hours = table.header.get(CLOCK, {"seconds": 0.0})["seconds"] / 3600
+    if budget.hours is not None and hours >= budget.hours:
+        return f"the budget of {budget.hours:g} hours is used up ({hours:.2f})"
+    gpu_hours = sum(row.gpu_seconds for row in table.rows.values()) / 3600
+    if budget.gpu_hours is not None and gpu_hours >= budget.gpu_hours:
+        return f"the budget of {budget.gpu_hours:g} GPU hours is used up ({gpu_hours:.2f})"
+    return None

@@ -15,10 +15,10 @@ from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.proof.plan import Plan, PlannedCell, plan_of
 from pettingllms.sweep import report
-from pettingllms.sweep.budget import Cost, Total, total_of
 from pettingllms.sweep.estimate import Estimate, estimate
 from pettingllms.sweep.folders import trial_folder
 from pettingllms.sweep.measured import Calibration, named_runs, own_runs
+from pettingllms.sweep.plan_budget import Cost, Total, total_of
 from pettingllms.sweep.plan_launch import Launch, launch_of, study_folder
 from pettingllms.sweep.start import Asked
 

@@ -26,7 +26,7 @@ def test_sweep_runs_each_cell_by_accelerate_and_names_the_best(tmp_path, tiny_mo
     result = json.loads(done.stdout)
     assert [trial["status"] for trial in result["trials"]] == ["complete", "complete"]
     assert result["best"] is not None
-    (study,) = (tmp_path / "outputs").iterdir()
+    study = tmp_path / "outputs" / "experiment"
     folders = sorted(p.name for p in study.iterdir() if p.is_dir())
     assert folders == ["trial_0000", "trial_0001"]
     for name in folders:

@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pettingllms.compose.tree import get
+from pettingllms.config.axes import Axis
 from pettingllms.config.load import Draft
 from pettingllms.config.sweep import PRUNER_OPTIONS, SAMPLER_OPTIONS
 from pettingllms.documents.source import Change, Finding, Fix, KeyPath, dotted
+from pettingllms.space.cells import default_cell
+from pettingllms.space.expressions import ExpressionError
 from pettingllms.space.units import ValueOf
 
-MISSING, BAD_VALUE, NOT_AVAILABLE = "PLM004", "PLM006", "PLM007"
+MISSING, BAD_VALUE = "PLM004", "PLM006"
 OF_ANOTHER, MANY_OBJECTIVES, NO_EFFECT = "PLM417", "PLM418", "PLM419"
+ONE_OBJECTIVE, AT_RANDOM = "PLM422", "PLM423"
 PRUNER: KeyPath = ("sweep", "pruner")
 _ALL_PRUNER_OPTIONS = {option for options in PRUNER_OPTIONS.values() for option in options}
 
@@ -34,7 +38,9 @@ def study_findings(draft: Draft, value_of: ValueOf) -> Iterator[Finding]:
     for key in SAMPLER_OPTIONS:
         yield from _contradictions(key, _section(value_of, ("sweep", key)))
     yield from _pruner(_section(value_of, PRUNER), value_of)
-    yield from _objectives(value_of)
+    yield from _objectives(sampler_of(value_of), value_of)
+    yield from _separable(draft, _section(value_of, ("sweep", "cmaes")))
+    yield from _at_random(draft, sampler_of(value_of), value_of)
 
 
 def _read(value_of: ValueOf, path: KeyPath) -> Any:
@@ -91,9 +97,9 @@ def _pruner(pruner: Mapping[str, Any], value_of: ValueOf) -> Iterator[Finding]:
         yield _bad((*PRUNER, "min_resource"), "min_resource is more than max_resource")
     if pruner.get("bootstrap_count") and most is None and kind == "hyperband":
         yield _bad((*PRUNER, "bootstrap_count"), "bootstrap_count needs max_resource")
-    objectives = _read(value_of, ("sweep", "objectives"))
-    if isinstance(objectives, list) and len(objectives) > 1:
-        message = f"a pruner compares one objective, and there are {len(objectives)}"
+    count = _objective_count(value_of)
+    if count > 1:
+        message = f"a pruner compares one objective, and there are {count}"
         yield Finding(PRUNER, message, help="remove the pruner", at_key=True, code=MANY_OBJECTIVES)
 
 
@@ -104,6 +110,13 @@ def _contradictions(key: str, options: Mapping[str, Any]) -> Iterator[Finding]:
         yield _bad((*path, "group"), "group needs multivariate")
     if key == "nsga2" and options.get("crossover") in ("spx", "undx") and options.get("population_size") == 2:
         yield _bad((*path, "population_size"), f"{options['crossover']} combines 3 trials, not 2")
+    if key == "nsga2" and "mutation_eta" in options and options.get("mutation") != "polynomial":
+        where = (*path, "mutation_eta")
+        message = f'{dotted(where)} belongs to mutation = "polynomial"'
+        fix = Fix(f"remove {dotted(where)}", (Change("remove", where),), safe=False)
+        yield Finding(
+            where, message, help="remove it, or set mutation", at_key=True, code=OF_ANOTHER, fix=fix
+        )
     if key == "cmaes":
         chosen = [
             name for name in ("use_separable_cma", "with_margin", "lr_adapt") if options.get(name) is True
@@ -120,8 +133,50 @@ def _numbers(*values: Any) -> bool:
     return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
-def _objectives(value_of: ValueOf) -> Iterator[Finding]:
+def _objectives(sampler: str, value_of: ValueOf) -> Iterator[Finding]:
+    count = _objective_count(value_of)
+    if sampler == "cmaes" and count > 1:
+        message = f'the sampler "cmaes" takes one objective, and there are {count}'
+        help_text = 'set sampler = "nsga2" or "tpe", or keep one objective'
+        yield Finding(("sweep", "sampler"), message, help=help_text, code=ONE_OBJECTIVE)
+
+
+def _objective_count(value_of: ValueOf) -> int:
     objectives = _read(value_of, ("sweep", "objectives"))
-    if isinstance(objectives, list) and len(objectives) > 1:
-        message = "more than one objective is not available in this version"
-        yield Finding(("sweep", "objectives", 1), message, help="keep one", code=NOT_AVAILABLE)
+    return len(objectives) if isinstance(objectives, list) else 1
+
+
+def _separable(draft: Draft, options: Mapping[str, Any]) -> Iterator[Finding]:
+    numbers = [axis for axis in draft.axes if _by_itself(axis)]
+    if options.get("use_separable_cma") is True and len(numbers) < 2:
+        where = ("sweep", "cmaes", "use_separable_cma")
+        yield _bad(where, "use_separable_cma needs two axes of numbers, without when and zip")
+
+
+def _at_random(draft: Draft, sampler: str, value_of: ValueOf) -> Iterator[Finding]:
+    """Axes that a sampler leaves to chance, whatever earlier trials have shown."""
+    for axis in draft.axes:
+        why = None
+        if sampler == "cmaes" and not _by_itself(axis):
+            why = "it has a condition" if axis.when else "it is zipped" if axis.zip else "it is a choice"
+        elif sampler == "nsga2" and axis.when:
+            why = "it has a condition"
+        elif sampler == "qmc" and axis.when and axis.path not in _swept_by_default(draft, value_of):
+            why = "its condition does not hold for the defaults"
+        if why is not None:
+            message = f"{sampler} draws {dotted(axis.path)} at random: {why}"
+            help_text = 'sampler = "tpe" learns about all axes'
+            yield Finding(axis.home, message, help=help_text, at_key=True, code=AT_RANDOM)
+
+
+def _by_itself(axis: Axis) -> bool:
+    """True for a number that is in every cell, and moves alone."""
+    return axis.kind != "choice" and axis.when is None and axis.zip is None
+
+
+def _swept_by_default(draft: Draft, value_of: ValueOf) -> frozenset[KeyPath]:
+    try:
+        return default_cell(draft.axes, value_of).active
+    except ExpressionError:
+        # A fault of a condition is a finding of its own.
+        return frozenset(axis.path for axis in draft.axes)

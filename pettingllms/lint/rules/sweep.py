@@ -155,7 +155,7 @@ def same_cell_twice() -> None:
 
 @loading_rule("PLM417", "option-of-another-sampler", Severity.ERROR)
 def option_of_another_sampler() -> None:
-    """`[sweep]` has options of a sampler that it does not use, or of another kind of pruner.
+    """`[sweep]` has options of a sampler that it does not use, or of another kind of pruner or mutation.
 
     They would change nothing, although they read as if they did. It happens when a sampler is exchanged.
     """
@@ -219,4 +219,23 @@ def axis_without_effect() -> None:
     """A key is swept that has no effect, so that all its trials would be the same.
 
     It is one of those that PLM901 or PLM903 name, or one that another key overrules.
+    """
+
+
+@loading_rule("PLM422", "sampler-with-many-objectives", Severity.ERROR)
+def sampler_with_many_objectives() -> None:
+    """The sampler `cmaes` is set beside several objectives.
+
+    It compares one number of each trial. The other samplers take several objectives; `nsga2` is made for
+    them.
+    """
+
+
+@loading_rule("PLM423", "drawn-at-random", Severity.INFO)
+def drawn_at_random() -> None:
+    """A sampler draws an axis at random, whatever earlier trials have shown.
+
+    `cmaes` learns about numbers that every cell has; choices, zipped axes and those with `when` are left to
+    chance. `nsga2` leaves those with `when` to chance, and `qmc` those whose condition does not hold for the
+    defaults.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
@@ -92,6 +92,7 @@ class StatefulEnv(Env):
 
     Options = StatefulOptions
     hidden = ("solution", "optimal")
+    only_for: ClassVar = {game: (f"builtin:{game}",) for game in GAMES}
 
     def __init__(self, task: Task, options: StatefulOptions) -> None:
         super().__init__(task, options)

@@ -382,6 +382,26 @@ def test_too_few_instances_and_options_that_do_not_fit_are_refused():
     assert list(StatefulEnv.misfits("builtin:plan_path", StatefulOptions(map_size=5))) == []
 
 
+def test_the_instances_of_a_game_are_made_once_for_all_splits(monkeypatch):
+    made = []
+    kind = GAMES.load("blocksworld")
+    generate = kind.generate
+    monkeypatch.setattr(kind, "generate", lambda *words: made.append(1) or generate(*words))
+    options = StatefulOptions(**SMALL)
+    alone = {split: tasks("blocksworld", split) for split in SPLITS}
+    first, made[:] = len(made), []
+    assert StatefulEnv.split_tasks("builtin:blocksworld", SPLITS, options, 0) == alone
+    assert len(made) < first
+
+
+def test_large_stores_of_many_boxes_are_tasks_as_all_others():
+    found = tasks("sokoban", "val", map_size=12, sokoban={"boxes": 4, "least_pushes": 5}, train_size=1)
+    for task in found:
+        env = StatefulEnv(task, StatefulOptions(max_actions=10_000, shaping=0.5, optimal_bonus=0.2))
+        assert env.decide(written(task.data["solution"])) == (1.0, "solved")
+        assert env.metrics()["optimality"] == 1.0
+
+
 def test_options_set_the_difficulty():
     found = tasks("plan_path", "train", map_size=8, plan_path={"walls": 0.4, "least_distance": 6})
     assert all(task.data["optimal"] >= 6 and len(task.data["state"].rows) == 8 for task in found)

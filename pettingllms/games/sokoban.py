@@ -34,8 +34,8 @@ SEARCHED = 50_000
 PUSHED = 1_000
 """Standings of boxes of the search that finds a deadlock; where it ends before, none is claimed."""
 LARGE, MANY = 11, 50_000
-"""From this size on, and where boxes can stand in more ways than this, stores are made by pulling: to find the
-fewest moves takes too long."""
+"""From this size on, and where boxes can stand in more ways than this, stores are made by pulling: to find
+the fewest moves takes too long."""
 PULLS = 8
 """Random pulls, for each box and each cell of a side."""
 

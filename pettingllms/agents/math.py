@@ -120,8 +120,8 @@ class SelfVerifyingReasoner(ActingFor):
         return env.approved is True
 
     def act(self, env: MathEnv, text: str) -> Outcome:
-        """As the role; but of verdicts on its own answers a false one costs 1, and to reject a wrong one earns
-        nothing. Else wrong answers that are rejected, again and again, would earn more than a right one.
+        """As the role; but of verdicts on its own answers a false one costs 1, and to reject a wrong one is
+        worth nothing. Else wrong answers that are rejected, again and again, would earn more than a right one.
         """
         judging = self.role(env) == "verifier"
         outcome = super().act(env, text)

@@ -7,7 +7,7 @@ import pytest
 from pettingllms.games import GAMES
 from pettingllms.games.base import Draw
 from pettingllms.games.frozen_lake import LakeState
-from pettingllms.games.grid import distances
+from pettingllms.games.grid import distances, symmetries
 from pettingllms.games.n_queens import QueensState
 from pettingllms.games.plan_path import PathState
 from pettingllms.games.sudoku import SudokuState
@@ -131,10 +131,10 @@ def test_our_queens_are_among_all_solutions_that_others_find(dataset):
 def test_our_stores_are_solved_in_the_sokoban_of_others(dataset):
     found, seen = dataset("sokoban", size=1), 0
     symbols = str.maketrans({"#": "+", "@": "*", "$": "@", ".": "X", "*": "$", "+": "%", " ": "-"})
-    for boxes, size in ((1, 6), (4, 12)):
+    for boxes, size in ((1, 6), (4, 9)):
         one = GAMES.load("sokoban")(GAMES.load("sokoban").Options(boxes=boxes))
         for number in range(2 * INSTANCES):
-            if seen == (INSTANCES if size == 12 else INSTANCES // 2):
+            if seen == (INSTANCES if boxes == 4 else INSTANCES // 2):
                 break
             instance = one.instance(Draw(f"judged/{number}"), size)
             if instance is None:
@@ -173,8 +173,10 @@ def test_gymnasium_takes_our_lakes(lakes):
     played = [state for state in states if state is not None]
     assert len(played) > 100
     for state in played:
-        rows = [list(row) for row in one.show(state).splitlines()[:-1]]
-        assert (rows[0][0], rows[-1][-1]) == ("S", "G")
+        shown = tuple(one.show(state).splitlines()[:-1])
+        # Theirs begin at the top left.
+        rows = next(list(map(list, rows)) for rows in symmetries(shown) if rows[0][0] == "S")
+        assert rows[-1][-1] == "G"
         assert lakes.is_valid(rows, len(rows))
 
 

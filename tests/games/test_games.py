@@ -1,10 +1,12 @@
 """Every game: what is generated can be solved, in as few actions as claimed, and is the same everywhere."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import deque
-from itertools import permutations, product
+from itertools import combinations, permutations, product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from pettingllms.games.sudoku import SudokuState
 
 SIZES = {"plan_path": 6, "sokoban": 6, "blocksworld": 4, "frozen_lake": 5, "tower_of_hanoi": 4, "n_queens": 6}
 NAMES = sorted(GAMES)
-PINNED = "ab76175b53204a0b"
+PINNED = "b4519d1708b5f826"
 
 
 def game(name, **options):
@@ -272,6 +274,25 @@ def test_every_sudoku_has_one_solution():
     assert [count(state.grid) for state in starts(one, 4, 40)] == [1] * 40
 
 
+def test_no_list_of_moves_crosses_many_lakes():
+    one = game("frozen_lake")
+    states = {one.canonical(state): state for state in starts(one, 4, 600)}.values()
+    assert len({state.at for state in states}) == 4
+    crossed = []
+    for downs in combinations(range(6), 3):
+        for across, along in ("RD", "LD", "RU", "LU"):
+            moves = [along if number in downs else across for number in range(6)]
+            ends = [walked(one, state, moves) for state in states]
+            crossed.append(sum(map(one.solved, ends)) / len(states))
+    assert max(crossed) < 0.12
+
+
+def walked(one, state, moves):
+    for move in moves:
+        state = one.step(state, move) or state
+    return state
+
+
 def test_hanoi_of_n_disks_takes_two_to_the_n_less_one():
     one = game("tower_of_hanoi")
     state = one.generate(Draw("x"), 3)._replace(pegs=(0, 0, 0, 0, 0), goal=2)
@@ -365,6 +386,16 @@ def test_the_best_player_on_slippery_ice_by_hand():
     # Holes on both sides of S, goal below. L: 1/3 hole, 1/3 stays (the edge above), 1/3 goal, v = 1/3 + v/3.
     assert one.chance(kind(("HFH", "FGF"), (0, 1), (1, 1))) == pytest.approx(1 / 2, abs=1e-6)
     assert game("frozen_lake").chance(kind(("FF",), (0, 0), (0, 1))) is None
+
+
+DOCUMENTED = re.compile(r"`builtin:(\w+)` \| .*?, (\d+) (?:to|or) (\d+) \((\d+)\)")
+
+
+def test_the_page_on_puzzles_has_the_sizes_that_can_be_played():
+    page = Path(__file__).parents[2] / "docs" / "environments-stateful.md"
+    found = {name: tuple(map(int, numbers)) for name, *numbers in DOCUMENTED.findall(page.read_text())}
+    kinds = {name: GAMES.load(name) for name in NAMES}
+    assert found == {name: (kind.sizes[0], kind.sizes[-1], kind.default_size) for name, kind in kinds.items()}
 
 
 @pytest.mark.parametrize(

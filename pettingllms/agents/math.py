@@ -121,7 +121,7 @@ class SelfVerifyingReasoner(ActingFor):
 
     def act(self, env: MathEnv, text: str) -> Outcome:
         """As the role; but of verdicts on its own answers a false one costs 1, and to reject a wrong one is
-        worth nothing. Else wrong answers that are rejected, again and again, would earn more than a right one.
+        worth nothing. Else wrong answers, rejected again and again, would earn more than a right one.
         """
         judging = self.role(env) == "verifier"
         outcome = super().act(env, text)

@@ -64,6 +64,8 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
         elif name.startswith(reasoning.PREFIX):
             if fault := reasoning.fault_in(name):
                 yield Finding(path, fault, "name another task of reasoning-gym")
+            elif unknown := reasoning.unknown_in(name):
+                yield Finding(path, *unknown)
         elif not (name.startswith(BUILTIN) or name in DATASETS or is_row_source(name)):
             fitting = sets_of(env) or [*PRESETS, *DATASETS]
             near = closest(name, fitting)

@@ -106,6 +106,9 @@ def test_the_prices_are_options():
         ("", "no_actions"),
         ('["R", "D"]', "no_actions"),
         ("#### R, D", "bad_list"),
+        ('#### ["R"] * 4', "bad_list"),
+        ('#### ```["R"]``` or ["D"]', "bad_list"),
+        ("#### ```json\nand so on\n```", "bad_list"),
         ('#### ["R", "D"', "bad_list"),
         ('#### ["R", "D"] or ["D", "R"]', "bad_list"),
         ('#### [["R", "D"], ["D", "R"]]', "bad_action"),
@@ -136,6 +139,9 @@ def test_what_is_no_list_of_actions_is_said_and_changes_nothing(text, reason):
         "I think so. ####\n['R', 'R', 'D', 'D'].\nThat is it.",
         '#### ["U"]\n#### ["R",\n "R", "D",\n "D"]',
         "#### ('R', 'R', 'D', 'D')",
+        '**Actions List**:\n```json\n["R", "R", "D", "D"]\n```\nThat is it.',
+        '#### `["R", "R", "D", "D"]`',
+        '**#### ["R", "R", "D", "D"]**',
     ],
 )
 def test_the_documented_forms_are_read(text):

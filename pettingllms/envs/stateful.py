@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from pettingllms.config.model import ConfigModel
 from pettingllms.envs import DATASETS
 from pettingllms.envs.base import Env, Misfit, Outcome
 from pettingllms.envs.stateful_plans import Plan, plan_in
-from pettingllms.envs.stateful_tasks import game_of, size_of
+from pettingllms.envs.stateful_tasks import game_of, generate_splits, size_of
 from pettingllms.games import DRAWN, GAMES
 from pettingllms.games.base import Draw
 from pettingllms.games.blocksworld import BlocksworldOptions
@@ -96,6 +96,7 @@ class StatefulEnv(Env):
     Options = StatefulOptions
     draws = tuple(f"builtin:{name}" for name in DRAWN)
     hidden = ("solution", "optimal")
+    only_for: ClassVar = {game: (f"builtin:{game}",) for game in GAMES}
 
     def __init__(self, task: Task, options: StatefulOptions) -> None:
         super().__init__(task, options)
@@ -113,6 +114,16 @@ class StatefulEnv(Env):
         """All tasks of `split` of a game; the names of these are in `DATASETS`."""
         tasks: Sequence[Task] = DATASETS.load(dataset)(split, options, seed)
         return tasks
+
+    @classmethod
+    def split_tasks(
+        cls, dataset: str, splits: Collection[Split], options: StatefulOptions, seed: int
+    ) -> Mapping[Split, Sequence[Task]]:
+        """The same for several splits; the instances of a game are made once for all of them."""
+        name = dataset.removeprefix("builtin:")
+        if name in GAMES and dataset in DATASETS:
+            return generate_splits(name, splits, options, seed)
+        return super().split_tasks(dataset, splits, options, seed)
 
     @classmethod
     def misfits(cls, dataset: str, options: StatefulOptions) -> Iterator[Misfit]:

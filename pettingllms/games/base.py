@@ -58,6 +58,13 @@ class Fault(NamedTuple):
     help: str
 
 
+class Instance(NamedTuple):
+    """A start, and where making it gave one, a solution that need not be the shortest."""
+
+    state: Any
+    solution: list[Any] | None = None
+
+
 class Game(ABC, Generic[S, A, O]):
     """One kind of puzzle.
 
@@ -94,6 +101,11 @@ class Game(ABC, Generic[S, A, O]):
     @abstractmethod
     def generate(self, draw: Draw, size: int) -> S | None:
         """A start that can be solved and is not solved; None where this draw gives none."""
+
+    def instance(self, draw: Draw, size: int) -> Instance | None:
+        """The same; with its solution where `solve` would take too long to find it. Default: without."""
+        state = self.generate(draw, size)
+        return None if state is None else Instance(state)
 
     @abstractmethod
     def canonical(self, state: S) -> Hashable:

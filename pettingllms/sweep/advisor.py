@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-PATIENCE = 100
+PATIENCE = 50
 """Proposals of a sampler for one cell that may break constraints; those after them are drawn at random."""
 DRAWS = 1000
 """Proposals for one cell that may break constraints before the study gives up."""

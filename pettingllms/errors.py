@@ -24,6 +24,12 @@ class UsageError(PettingLLMsError):
     exit_code = 2
 
 
+class StudyError(PettingLLMsError):
+    """The storage of a study cannot be reached, read or written (exit 2)."""
+
+    exit_code = 2
+
+
 class LauncherError(PettingLLMsError):
     """The trial's process could not be started at all (exit 4)."""
 

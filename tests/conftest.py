@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from postgres_server import server
 
 from pettingllms import hiding
 
@@ -37,3 +38,10 @@ def golden():
         assert text == path.read_text(encoding="utf-8")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a PostgreSQL database that tests share; they are skipped where there is no server."""
+    with server() as url:
+        yield url

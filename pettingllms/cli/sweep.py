@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-NOT_AVAILABLE = ("status", "retry", "best", "export", "worker")
+NOT_AVAILABLE = ("status", "retry", "best", "export")
 
 
 DropInvalid = Annotated[
@@ -26,21 +26,78 @@ DropInvalid = Annotated[
 ]
 
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Where the study is kept: postgresql://USER@HOST/DATABASE, or sqlite:///FILE for one job. "
+        "Default: in its folder.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Trials that run side by side here.")]
+Lease = Annotated[
+    float,
+    typer.Option(
+        "--lease",
+        metavar="SECONDS",
+        help="After so long without a word from its worker a cell is taken over by another.",
+    ),
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first trial that fails.")]
+NewStudy = Annotated[
+    bool, typer.Option("--new-study", help="Start another study, where there is one of this name.")
+]
+Extend = Annotated[bool, typer.Option("--extend", help="Go on with the study, though its space has changed.")]
+
+
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     file: File,
     words: Words = None,
     sets: Sets = None,
     overlays: Overlays = None,
     output: Output = Path("outputs"),
+    storage: Storage = None,
+    jobs: Jobs = 1,
+    lease: Lease = 120.0,
+    fail_fast: FailFast = False,
+    new_study: NewStudy = False,
+    extend: Extend = False,
     json: Json = False,
     drop_invalid: DropInvalid = False,
 ) -> None:
-    """Run every combination of the swept values and show the best."""
-    from pettingllms.sweep.start import Asked, start_sweep
+    """Run the trials of a study and show the best; go on with the newest study of the file's name."""
+    from pettingllms.sweep.start import Asked
+    from pettingllms.sweep.start_sweep import SweepOptions, start_sweep
 
     asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()), drop_invalid)
-    raise typer.Exit(start_sweep(asked, output, as_json=json))
+    options = SweepOptions(output, storage, jobs, lease, fail_fast, new_study, extend)
+    raise typer.Exit(start_sweep(asked, options, as_json=json))
+
+
+@app.command()
+def worker(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
+    file: File,
+    words: Words = None,
+    sets: Sets = None,
+    overlays: Overlays = None,
+    output: Output = Path("outputs"),
+    storage: Storage = None,
+    jobs: Jobs = 1,
+    lease: Lease = 120.0,
+    fail_fast: FailFast = False,
+    json: Json = False,
+    drop_invalid: DropInvalid = False,
+) -> None:
+    """Run trials of a study that `sweep run` has started, here or on another machine."""
+    from pettingllms.sweep.start import Asked
+    from pettingllms.sweep.start_sweep import SweepOptions, join_sweep
+
+    asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()), drop_invalid)
+    options = SweepOptions(output, storage, jobs, lease, fail_fast)
+    raise typer.Exit(join_sweep(asked, options, as_json=json))
 
 
 @app.command()

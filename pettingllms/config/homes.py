@@ -91,9 +91,12 @@ def gpus_per_node(config: ExperimentConfig) -> int:
     return 1 if config.training.device == "cuda" else 0
 
 
-def cpu_threads(config: ExperimentConfig) -> int:
-    """Threads of each trainer and its engine; by default all cores that this process may use, shared out."""
-    share = max(usable_cores() // config.launch.num_processes, 1)
+def cpu_threads(config: ExperimentConfig, cores: int | None = None) -> int:
+    """Threads of each trainer and its engine; by default all `cores`, shared out.
+
+    `cores`: those of the run; by default all that this process may use.
+    """
+    share = max((cores or usable_cores()) // config.launch.num_processes, 1)
     return first_set(config.launch.num_cpu_threads_per_process, share)
 
 

@@ -91,7 +91,7 @@ def start_evaluation(asked: Asked, output: Path, *, as_json: bool) -> int:
             if played.status != "complete":
                 what = f"the evaluation of {side.title}"
                 if played.status == "failed":
-                    show_failure(what, played.reason, played, sys.stderr)
+                    show_failure(what, played.reason, played.log_path, sys.stderr)
                 else:
                     sys.stderr.write(f"interrupted; folder: {folder}\n")
                 return played.exit_code

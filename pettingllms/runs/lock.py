@@ -22,10 +22,14 @@ NAMED_SECONDS = 1.0
 """How long the holder may take to say who it is."""
 
 
+class FolderHeldError(RefusedError):
+    """Another process holds the lock of a folder."""
+
+
 class FolderLock:
     """Inside the context nobody else holds `folder/name`. The file stays; it says who holds it.
 
-    Entering raises RefusedError when another process holds it, naming that process. A process that ended
+    Entering raises FolderHeldError when another process holds it, naming that process. A process that ended
     holds nothing, so a stale file is taken over.
     """
 
@@ -66,14 +70,14 @@ class FolderLock:
             self._file.close()
             self._file = None
 
-    def _held(self) -> RefusedError:
+    def _held(self) -> FolderHeldError:
         holder = _holder(self._path)
         who = (
             f"process {holder['pid']} on {holder['host']} since {holder['since']}"
             if holder
             else "a process that does not say which it is"
         )
-        return RefusedError(
+        return FolderHeldError(
             f"the run folder {self._folder} is in use by {who}",
             help="wait until that run has ended, or end it",
         )

@@ -172,14 +172,14 @@ class OptunaAdvisor:
             else:
                 self._study.tell(trial.number, list(row.objectives))
 
-    def rebuild(self, rows: Mapping[int, Row], former: OptunaAdvisor | None = None) -> dict[int, int]:
+    def rebuild(self, rows: Mapping[int, Row], former: Sequence[FrozenTrial] = ()) -> dict[int, int]:
         """Fill this study, which has no trials, with `rows`; returns the number of the trial of each.
 
-        `former`: the study that they were part of, for the values of their steps. Rows that the space does
+        `former`: the trials that they were, for the values of their steps. Rows that the space does
         not have, and those that were never started, get no trial.
         """
         with quiet_optuna():
-            old = by_cell(former._trials()) if former is not None else {}
+            old = by_cell(former)
             found = {}
             for number, row in sorted(rows.items()):
                 if row.state == "waiting" and row.advice is None:

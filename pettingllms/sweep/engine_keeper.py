@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from pettingllms.errors import LauncherError
 from pettingllms.process import ENGINE_HOST
 from pettingllms.sweep.launch import launch_environment
 from pettingllms.sweep.process_group import ProcessGroup
+from pettingllms.sweep.slots import WHOLE_MACHINE, Slot
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.trial import Trial
 
@@ -39,9 +41,13 @@ _log = logging.getLogger(__name__)
 
 
 class EngineKeeper:
-    """A context with at most one engine process, and none when it is left."""
+    """A context with at most one engine process, and none when it is left. It keeps to `slot`.
 
-    def __init__(self) -> None:
+    `while_waiting` is called now and then while an engine that was kept takes its time to answer.
+    """
+
+    def __init__(self, slot: Slot = WHOLE_MACHINE, while_waiting: Callable[[], None] = lambda: None) -> None:
+        self._slot, self._while_waiting = slot, while_waiting
         self._host: _Host | None = None
 
     def prepare(self, trial: Trial, stop: StopRequest) -> dict[str, str]:
@@ -54,13 +60,13 @@ class EngineKeeper:
         if config.launch.num_processes > 1 or len(engine_groups(config, plan_policies(config))) > 1:
             self.end()
             return {}
-        if self._host is not None and (why := self._host.refuses(trial, stop)):
+        if self._host is not None and (why := self._host.refuses(trial, stop, self._while_waiting)):
             self.end()
             if stop.signal is not None:
                 return {}
             (trial.folder / "engine.log").write_text(f"not the engine of the trial before: {why}\n")
         if self._host is None:
-            self._host = _Host(trial)
+            self._host = _Host(trial, self._slot)
         return {ENGINE_HOST: f"{self._host.token}@{self._host.path}"}
 
     def end(self) -> None:
@@ -91,7 +97,7 @@ class _Host:
     Only this user can connect to its socket at `path`, and it listens only to who knows the `token`.
     """
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, slot: Slot) -> None:
         # Others cannot look into such a folder.
         self._folder = tempfile.TemporaryDirectory(prefix="pettingllms-")
         self.path = str(Path(self._folder.name) / "engine")
@@ -107,13 +113,14 @@ class _Host:
             self._tell(str(trial.folder))
             self._group = ProcessGroup(
                 [sys.executable, "-m", HOST],
-                launch_environment(trial.config, os.environ),
+                launch_environment(trial.config, os.environ, slot.core_count) | slot.environment,
                 trial.folder / "engine.log",
                 stdin=listener.fileno(),
+                cores=slot.cores,
             )
             undo.pop_all()
 
-    def refuses(self, trial: Trial, stop: StopRequest) -> str:
+    def refuses(self, trial: Trial, stop: StopRequest, while_waiting: Callable[[], None]) -> str:
         """Why this process cannot serve `trial`; empty when it can."""
         deadline = time.monotonic() + ANSWER_SECONDS
         try:
@@ -121,6 +128,7 @@ class _Host:
             while not select.select([self._owner], [], [], POLL_SECONDS)[0]:
                 if stop.signal is not None or time.monotonic() > deadline:
                     return "it did not answer"
+                while_waiting()
             # The answer is written in one piece that any socket takes whole.
             answer = self._owner.recv(1 << 16)
         except ConnectionError:

@@ -62,8 +62,11 @@ def accelerate_settings(config: ExperimentConfig) -> dict[str, Any]:
     }
 
 
-def launch_argv(config: ExperimentConfig, folder: Path, port: int) -> list[str]:
-    """The command that runs the trial in `folder`, which holds `trial.toml` and `accelerate.json`."""
+def launch_argv(config: ExperimentConfig, folder: Path, port: int, cores: int | None = None) -> list[str]:
+    """The command that runs the trial in `folder`, which holds `trial.toml` and `accelerate.json`.
+
+    `cores`: how many it may use; by default all that this process may.
+    """
     return [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--config_file", str(folder / "accelerate.json")),
@@ -73,7 +76,7 @@ def launch_argv(config: ExperimentConfig, folder: Path, port: int) -> list[str]:
         *("--mixed_precision", "no"),
         *("--dynamo_backend", "no"),
         *("--main_process_port", str(port)),
-        *("--num_cpu_threads_per_process", str(cpu_threads(config))),
+        *("--num_cpu_threads_per_process", str(cpu_threads(config, cores))),
         *_kind_of_launch(config),
         *("-m", WORKER, str(folder)),
     ]
@@ -86,17 +89,19 @@ def _kind_of_launch(config: ExperimentConfig) -> list[str]:
     return ["--cpu"] if config.training.device == "cpu" else []
 
 
-def launch_environment(config: ExperimentConfig, inherited: Mapping[str, str]) -> dict[str, str]:
+def launch_environment(
+    config: ExperimentConfig, inherited: Mapping[str, str], cores: int | None = None
+) -> dict[str, str]:
     """The variables of the trial's process: `inherited` without foreign launch values, and our own.
 
-    Which GPUs are visible is the user's choice and stays.
+    Which GPUs are visible is the user's choice and stays. `cores` as in `launch_argv`.
     """
     kept = {
         name: value
         for name, value in inherited.items()
         if name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES)
     }
-    own = _QUIET | {"OMP_NUM_THREADS": str(cpu_threads(config))}
+    own = _QUIET | {"OMP_NUM_THREADS": str(cpu_threads(config, cores))}
     if config.launch.num_processes > 1 and config.training.device == "cpu":
         # Processes of one machine speak over the loopback interface.
         own |= {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from pettingllms.sweep.progress import Progress, by_name, clock
 from pettingllms.sweep.trial import Trial
 
 
+class LineStream(Protocol):
+    """What takes lines."""
+
+    def write(self, text: str, /) -> int:
+        """Take a whole line."""
+        ...
+
+    def flush(self) -> None:
+        """Show it."""
+        ...
+
+
 class LineView:
     """Writes lines to `stream`. `said`: warnings that the user has seen already."""
 
-    def __init__(self, stream: TextIO, said: Collection[str] = ()) -> None:
+    def __init__(self, stream: LineStream, said: Collection[str] = ()) -> None:
         self._stream, self._said = stream, said
         self._progress = Progress(0)
         self._shown = 0

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pettingllms.errors import LauncherError
@@ -27,8 +28,9 @@ MARK = "PETTINGLLMS_PROCESS_GROUP"
 class ProcessGroup:
     """A command in a session of its own, so that a terminal's Ctrl-C reaches only the caller.
 
-    Its output goes to `log`; its standard input is the file descriptor `stdin`, or empty. On Linux it is
-    told to end when the caller dies. Raises LauncherError when the command cannot be started.
+    Its output goes to `log`; its standard input is the file descriptor `stdin`, or empty. It keeps to
+    `cores`, where they are given. On Linux it is told to end when the caller dies. Raises
+    LauncherError when the command cannot be started.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class ProcessGroup:
         log: Path,
         *,
         stdin: int = subprocess.DEVNULL,
+        cores: frozenset[int] | None = None,
     ) -> None:
         self._mark = str(uuid.uuid4())
         try:
@@ -49,7 +52,7 @@ class ProcessGroup:
                     stderr=subprocess.STDOUT,
                     env=dict(environment, **{MARK: self._mark}),
                     start_new_session=True,
-                    preexec_fn=terminate_with_parent,  # noqa: PLW1509 - this process has no threads
+                    preexec_fn=partial(_prepare_child, cores),  # noqa: PLW1509 - this process has no threads
                 )
         except OSError as cause:
             raise LauncherError(f"{argv[0]} cannot be started: {cause}") from cause
@@ -105,6 +108,12 @@ class ProcessGroup:
                 return False
             time.sleep(POLL_SECONDS)
         return True
+
+
+def _prepare_child(cores: frozenset[int] | None) -> None:
+    terminate_with_parent()
+    if cores is not None and sys.platform == "linux":
+        os.sched_setaffinity(0, cores)
 
 
 def _was_given(folder: Path, variable: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,9 +14,11 @@ from rich.text import Text
 
 from pettingllms.documents.source import dotted
 from pettingllms.sweep.best_prompts import best_of
-from pettingllms.sweep.follow import log_tail
+from pettingllms.sweep.follow import JsonLines, log_tail
+from pettingllms.sweep.resume import LOG
+from pettingllms.sweep.rows import Row
 from pettingllms.sweep.runner import TrialResult
-from pettingllms.sweep.study import FinishedTrial, StudyOutcome, short_names
+from pettingllms.sweep.study import StudyOutcome, short_names
 from pettingllms.sweep.trial import Trial, shown
 
 PLAIN_WIDTH = 160
@@ -23,12 +26,12 @@ PLAIN_WIDTH = 160
 TEST_METRIC = "test/success_rate"
 
 
-def show_failure(name: str, reason: str | None, result: TrialResult, stream: TextIO) -> None:
+def show_failure(name: str, reason: str | None, log: Path, stream: TextIO) -> None:
     """Write why a trial failed, the last lines of its log, and where the whole log is."""
     lines = [f"{name} failed: {reason}"]
-    if tail := log_tail(result.log_path):
+    if tail := log_tail(log):
         lines += ["last lines of its log:", *(f"  {line}" for line in tail)]
-    stream.write("\n".join([*lines, f"whole log: {result.log_path}"]) + "\n")
+    stream.write("\n".join([*lines, f"whole log: {log}"]) + "\n")
     stream.flush()
 
 
@@ -68,50 +71,74 @@ def show_trial(trial: Trial, result: TrialResult, stream: TextIO) -> None:
 def trial_json(trial: Trial, result: TrialResult) -> dict[str, Any]:
     """The result of a trial for programs."""
     return {
-        **_result_json(trial.folder, result, result.status, result.reason),
+        "status": result.status,
+        "reason": result.reason,
+        "metrics": _finite_values(result.metrics),
+        "seconds": round(result.seconds, 1),
+        "folder": str(trial.folder),
+        "log": str(result.log_path),
+        "checkpoint": result.checkpoint,
+        **_best_prompts(trial.folder),
         "exit_code": result.exit_code,
     }
 
 
 def study_json(outcome: StudyOutcome) -> dict[str, Any]:
-    """The result of a study for programs; `best` is the number of the best trial, or null."""
+    """The result of a study for programs.
+
+    `best`: the number of the best trial, or null. With several objectives it is null, and `front` has the
+    numbers of those that none beats in all of them.
+    """
+    several = len(outcome.objectives) > 1
     return {
         "study": outcome.name,
         "folder": str(outcome.folder),
-        "objective": outcome.objective.model_dump(),
+        "objective": outcome.objectives[0].model_dump(),
+        **({"objectives": [one.model_dump() for one in outcome.objectives]} if several else {}),
         "planned": outcome.planned,
-        "trials": [_row_json(trial) for trial in outcome.trials],
+        "trials": [_row_json(row, several=several) for row in outcome.started],
         "best": outcome.best.number if outcome.best else None,
+        **({"front": [row.number for row in outcome.front]} if several else {}),
+        "budget": outcome.budget,
         "exit_code": outcome.exit_code,
     }
 
 
-def _row_json(row: FinishedTrial) -> dict[str, Any]:
+def _row_json(row: Row, *, several: bool) -> dict[str, Any]:
+    folder = Path(row.folder or "")
     return {
         "number": row.number,
-        "values": {dotted(path): value for path, value in row.values.items()},
-        "objective": row.objective,
-        **_result_json(row.folder, row.result, row.status, row.reason),
+        "values": dict(row.values),
+        "objective": row.objectives[0] if row.objectives else None,
+        **({"objectives": row.objectives} if several else {}),
+        "status": row.state,
+        "reason": row.reason,
+        "cause": row.cause,
+        "attempts": row.attempt,
+        "metrics": _finite_values(row.metrics),
+        "seconds": round(row.seconds, 1),
+        "folder": row.folder,
+        "log": str(folder / LOG),
+        "checkpoint": _newest_checkpoint(folder),
+        **_best_prompts(folder),
     }
 
 
-def _result_json(folder: Path, result: TrialResult, status: str, reason: str | None) -> dict[str, Any]:
+def _best_prompts(folder: Path) -> dict[str, str]:
     best = best_of(folder)
-    return {
-        "status": status,
-        "reason": reason,
-        "metrics": {name: _finite(value) for name, value in result.metrics.items()},
-        "seconds": round(result.seconds, 1),
-        "folder": str(folder),
-        "log": str(result.log_path),
-        "checkpoint": result.checkpoint,
-        **({"best_prompts": str(best)} if best is not None else {}),
-    }
+    return {"best_prompts": str(best)} if best is not None else {}
 
 
-def _finite(value: float) -> float | None:
+def _newest_checkpoint(folder: Path) -> str | None:
+    """The checkpoint that the events of a run named last."""
+    events = JsonLines(folder / "events.jsonl").read()
+    saved = [str(record.get("path")) for record in events if record.get("event") == "checkpoint"]
+    return saved[-1] if saved else None
+
+
+def _finite_values(metrics: Mapping[str, float]) -> dict[str, float | None]:
     """JSON has no NaN and no infinity."""
-    return value if math.isfinite(value) else None
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def write_json(data: dict[str, Any], stream: TextIO) -> None:
@@ -120,42 +147,51 @@ def write_json(data: dict[str, Any], stream: TextIO) -> None:
 
 
 def show_study(outcome: StudyOutcome, stream: TextIO) -> None:
-    """Write the table of all trials that ran, and the best one."""
+    """Write the table of all trials that were started, and the best one, or those that none beats."""
     console = Console(file=stream, soft_wrap=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     console.print(study_table(outcome))
-    best, metric = outcome.best, outcome.objective.metric
-    if best is None or best.objective is None:
+    if outcome.refused:
+        stream.write(f"proposals that could not run, and were replaced: {outcome.refused}\n")
+    if outcome.budget is not None:
+        stream.write(f"{outcome.budget}; no further trial was started\n")
+    if not outcome.front:
         stream.write(f"no trial completed, so there is no best one; study folder: {outcome.folder}\n")
-        return
-    lines = [f"best: trial {best.number} with {metric} = {best.objective:.4g}"]
-    lines += [f"  {dotted(path)} = {shown(value)}" for path, value in best.values.items()]
-    stream.write("\n".join([*lines, f"  {best.folder}"]) + "\n")
+    elif outcome.best is None:
+        numbers = ", ".join(str(row.number) for row in outcome.front)
+        stream.write(f"trials that no other one beats in every objective: {numbers}\n  {outcome.folder}\n")
+    else:
+        stream.write("\n".join(_best_lines(outcome, outcome.best)) + "\n")
+
+
+def _best_lines(outcome: StudyOutcome, best: Row) -> list[str]:
+    value = (best.objectives or (math.nan,))[0]
+    return [
+        f"best: trial {best.number} with {outcome.objectives[0].metric} = {value:.4g}",
+        *(f"  {name} = {shown(value)}" for name, value in best.values.items()),
+        f"  {best.folder}",
+    ]
 
 
 def study_table(outcome: StudyOutcome) -> Table:
-    """One row per trial: number, swept values, objective, test success, seconds, state."""
-    paths = list(outcome.trials[0].values) if outcome.trials else []
-    with_test = any(TEST_METRIC in row.result.metrics for row in outcome.trials) and (
-        outcome.objective.metric != TEST_METRIC
-    )
-    table = Table(
-        title=f"{outcome.name}: {len(outcome.trials)} of {outcome.planned} trials", title_justify="left"
-    )
+    """One row per trial: number, swept values, objectives, test success, seconds, state."""
+    rows, metrics = outcome.started, [one.metric for one in outcome.objectives]
+    with_test = TEST_METRIC not in metrics and any(TEST_METRIC in row.metrics for row in rows)
+    table = Table(title=f"{outcome.name}: {len(rows)} of {outcome.planned} trials", title_justify="left")
     table.add_column("trial", justify="right")
-    for name in short_names(paths).values():
+    for name in (*short_names(outcome.paths).values(), *metrics):
         table.add_column(Text(name), justify="right")
-    table.add_column(Text(outcome.objective.metric), justify="right")
     if with_test:
         table.add_column(TEST_METRIC, justify="right")
     table.add_column("seconds", justify="right")
     table.add_column("state")
-    for row in outcome.trials:
-        cells = [str(row.number), *(shown(row.values[path]) for path in paths), _figure(row.objective)]
+    for row in rows:
+        cells = [str(row.number), *(shown(row.values.get(dotted(path))) for path in outcome.paths)]
+        cells += map(_figure, row.objectives or (None,) * len(metrics))
         if with_test:
-            cells.append(_figure(row.result.metrics.get(TEST_METRIC)))
-        cells += [f"{row.result.seconds:.0f}", row.status]
+            cells.append(_figure(row.metrics.get(TEST_METRIC)))
+        cells += [f"{row.seconds:.0f}", row.state]
         table.add_row(*map(Text, cells))
     return table
 

@@ -19,9 +19,10 @@ class Row:
     """One cell of a study. An ended one is never claimed again, unless `sweep retry` says so.
 
     `number`: of the cell, and of its folder. `values`: of each axis by dotted path, as they are in the file
-    (no labels); `active`: the dotted paths of those that are swept here. `attempt` counts the claims and tells
-    a worker whose lease has run out from the one that has the cell now. `lease_until` and `not_before` are
-    Unix seconds. `objectives`: in the order of `[sweep] objectives`. `reason`: why there are none, for
+    (no labels); `active`: the dotted paths of those that are swept here. `attempt` counts the claims and
+    tells a worker whose lease has run out from the one that has the cell now. `lease_until` and
+    `not_before` are Unix seconds. `failures` counts attempts that ended by a cause after which the cell is
+    tried again. `objectives`: in the order of `[sweep] objectives`. `reason`: why there are none, for
     people. `seconds` are of all attempts, `gpu_seconds` the same times GPUs. `advice`: the number of the
     Optuna trial.
     """
@@ -31,6 +32,7 @@ class Row:
     active: tuple[str, ...] = ()
     state: State = "waiting"
     attempt: int = 0
+    failures: int = 0
     worker: str | None = None
     lease_until: float = 0.0
     not_before: float = 0.0
@@ -61,6 +63,10 @@ class Table(Protocol):
 
     def put(self, row: Row) -> None:
         """Add a row, or write one anew."""
+        ...
+
+    def drop(self, number: int) -> None:
+        """Take a row out; its number is free again."""
         ...
 
     def set_header(self, header: Mapping[str, Any]) -> None:

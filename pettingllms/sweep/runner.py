@@ -21,9 +21,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
 from pettingllms.runs.checkpoints import step_folder
@@ -33,6 +35,7 @@ from pettingllms.sweep.follow import JsonLines, cause_of_death, lost_process, nu
 from pettingllms.sweep.launch import free_port, launch_argv, launch_environment
 from pettingllms.sweep.process_group import ProcessGroup
 from pettingllms.sweep.progress import View
+from pettingllms.sweep.slots import WHOLE_MACHINE, Slot
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.trial import Trial
 
@@ -79,6 +82,8 @@ class _Followed:
     """Whether the start is over: the first validation is done, or the step after the checkpoint has begun."""
     interrupted: bool = False
     silent: bool = True
+    heard: float = 0.0
+    """When the newest record was read, on the monotonic clock."""
     _events: JsonLines = field(init=False)
     _metrics: JsonLines = field(init=False)
 
@@ -90,12 +95,14 @@ class _Followed:
     def read(self) -> None:
         """Take in what is new, and show it."""
         for record in self._events.read():
+            self.heard = time.monotonic()
             self._take(record)
             self.view.event(record)
         # Before it says that it has started, the worker takes out what it will measure again.
         for record in self._metrics.read() if self.worker is not None else ():
             measured = numbers(record)
             self.metrics |= {name: value for name, value in measured.items() if name != "step"}
+            self.heard = time.monotonic()
             if measured.get("step", 0) > self.begin:
                 self.stepping, self.done = True, int(measured.get("step", 0))
                 self.view.metrics(measured)
@@ -133,6 +140,118 @@ class _Followed:
                 self.interrupted = True
 
 
+class RunningTrial:
+    """A trial whose process has been started; a context, and no process of it is left when it is left.
+
+    `stop` is only asked whether the start shall go on. `engine` loads the trial's engine while the launcher
+    starts, and keeps it where the trial completes; without it the worker starts its own. `argv` replaces the
+    command of `accelerate launch`. Raises LauncherError when no process can be started.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        view: View,
+        stop: StopRequest,
+        *,
+        engine: EngineKeeper | None = None,
+        argv: Sequence[str] | None = None,
+        slot: Slot = WHOLE_MACHINE,
+    ) -> None:
+        self._trial, self._view, self._engine = trial, view, engine
+        self._log = trial.folder / "log.txt"
+        self._asked: int | None = None
+        self._deadline: float | None = None
+        self._waits_for_checkpoint = True
+        self._killed = False
+        self._begin = time.monotonic()
+        if argv is None:
+            argv = launch_argv(trial.config, trial.folder, free_port(), slot.core_count)
+        found_by = engine.prepare(trial, stop) if engine is not None else {}
+        environment = (
+            launch_environment(trial.config, os.environ, slot.core_count) | slot.environment | found_by
+        )
+        self._group = ProcessGroup(argv, environment, self._log, cores=slot.cores)
+        self._open = True
+        with self._nothing_left_on_error():
+            view.begin(trial)
+            self._followed = _Followed(trial.folder, view)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the trial wrote its newest record, or was started."""
+        return time.monotonic() - max(self._begin, self._followed.heard)
+
+    def poll(self) -> TrialResult | None:
+        """Take in what is new; how the trial ended, None while it runs."""
+        with self._nothing_left_on_error():
+            # What was written before the end is read after it.
+            runs = self._group.exit_status() is None
+            self._followed.read()
+            if runs and not self._killed and not self._is_late():
+                return None
+        if runs:
+            self._group.kill()
+        self._close()
+        result = _result(self._group, self._followed, self._asked, self._log, time.monotonic() - self._begin)
+        if self._engine is not None and result.status != "complete":
+            # Nobody knows what it was doing when the trial ended.
+            self._engine.end()
+        if result.status == "complete" and self._trial.config.specialization == "prompt":
+            write_best(self._trial.folder, self._trial.config)
+        return result
+
+    def stop(self, number: int, within: float | None = None) -> None:
+        """Pass the signal `number` on, once; a checkpoint that is being written then is waited for.
+
+        `within`: seconds after which the trial is killed whatever it is doing.
+        """
+        if self._asked is not None:
+            return
+        self._asked = number
+        self._waits_for_checkpoint = within is None
+        self._deadline = time.monotonic() + (STOP_SECONDS if within is None else within)
+        with self._nothing_left_on_error():
+            self._view.say(f"stopping: {self._followed.awaited}; once more to stop at once")
+            self._group.stop(number, self._followed.worker)
+
+    def kill(self) -> None:
+        """Kill all processes of the trial; `poll` then says how it ended."""
+        self._killed = True
+        self._group.kill()
+
+    def __enter__(self) -> RunningTrial:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._open:
+            self._close()
+
+    def _is_late(self) -> bool:
+        late = self._deadline is not None and time.monotonic() > self._deadline
+        return late and not (self._waits_for_checkpoint and self._followed.saving)
+
+    def _close(self) -> None:
+        self._open = False
+        try:
+            self._group.end()
+        finally:
+            self._view.end()
+
+    @contextmanager
+    def _nothing_left_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._close()
+            raise
+
+
 def run_trial(
     trial: Trial,
     view: View,
@@ -143,65 +262,31 @@ def run_trial(
 ) -> TrialResult:
     """Run `trial` to its end and return how it went; no process of it is left then.
 
-    `engine` loads the trial's engine while the launcher starts, and keeps it where the trial completes;
-    without it the worker starts its own. `argv` replaces the command of `accelerate launch`. Raises
-    LauncherError when no process can be started.
+    `engine` and `argv` as in `RunningTrial`. Raises LauncherError when no process can be started.
     """
-    command = argv if argv is not None else launch_argv(trial.config, trial.folder, free_port())
-    log = trial.folder / "log.txt"
-    begin = time.monotonic()
-    found_by = engine.prepare(trial, stop) if engine is not None else {}
-    group = ProcessGroup(command, launch_environment(trial.config, os.environ) | found_by, log)
-    try:
-        view.begin(trial)
-        followed = _Followed(trial.folder, view)
-        _follow(group, followed, stop)
-    finally:
-        try:
-            group.end()
-        finally:
-            view.end()
-    result = _result(group, followed, stop, log, time.monotonic() - begin)
-    if engine is not None and result.status != "complete":
-        # Nobody knows what it was doing when the trial ended.
-        engine.end()
-    if result.status == "complete" and trial.config.specialization == "prompt":
-        write_best(trial.folder, trial.config)
-    return result
-
-
-def _follow(group: ProcessGroup, followed: _Followed, stop: StopRequest) -> None:
-    """Return when the command has ended, or was asked to and did not."""
-    deadline: float | None = None
-    while group.exit_status() is None:
-        if stop.signal is not None and deadline is None:
-            followed.view.say(f"stopping: {followed.awaited}; once more to stop at once")
-            group.stop(stop.signal, followed.worker)
-            deadline = time.monotonic() + STOP_SECONDS
-        late = deadline is not None and time.monotonic() > deadline and not followed.saving
-        if stop.urgent or late:
-            group.kill()
-            break
-        time.sleep(POLL_SECONDS)
-        followed.read()
-    # What was written between the last look and the end.
-    followed.read()
+    with RunningTrial(trial, view, stop, engine=engine, argv=argv) as running:
+        while (result := running.poll()) is None:
+            if stop.signal is not None:
+                running.stop(stop.signal)
+            if stop.urgent:
+                running.kill()
+            else:
+                time.sleep(POLL_SECONDS)
+        return result
 
 
 def _result(
-    group: ProcessGroup, followed: _Followed, stop: StopRequest, log: Path, seconds: float
+    group: ProcessGroup, followed: _Followed, asked: int | None, log: Path, seconds: float
 ) -> TrialResult:
     status: Status
     reason: str | None
     died = followed.error or lost_process(log)
     if group.exit_status() == 0:
         status, code, reason = "complete", 0, None
-    elif stop.signal is not None or (followed.interrupted and died is None):
+    elif asked is not None or (followed.interrupted and died is None):
         # Without a request of ours somebody else sent the worker its signal.
-        status, code = "interrupted", 128 + (stop.signal or signal.SIGTERM)
-        reason = (
-            "interrupted" if stop.signal is not None else "the worker was stopped by a signal from outside"
-        )
+        status, code = "interrupted", 128 + (asked or signal.SIGTERM)
+        reason = "interrupted" if asked is not None else "the worker was stopped by a signal from outside"
     else:
         status, code = "failed", LAUNCHER_FAILED if followed.silent else TRIAL_FAILED
         reason = died or followed.lost or cause_of_death(log)

@@ -1,4 +1,4 @@
-"""What `train` and `sweep run` do: check everything first, then run, then report."""
+"""What `train` does: check everything first, then run, then report; and what `sweep run` shares with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import LoadedExperiment
 from pettingllms.errors import RefusedError
 from pettingllms.lint.diagnostic import Severity
-from pettingllms.lint.engine import CheckedCell, Report, check_experiment, checked_cells
+from pettingllms.lint.engine import CheckedCell, Report, check_experiment
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import write_before_run
 from pettingllms.lint.proof.plan import plan_of
@@ -23,15 +23,14 @@ from pettingllms.loggers import missing_loggers
 from pettingllms.runs.lock import RUN_LOCK, FolderLock
 from pettingllms.sweep import report
 from pettingllms.sweep.engine_keeper import EngineKeeper
-from pettingllms.sweep.folders import create_folder, require_writable, study_name, training_folder
+from pettingllms.sweep.folders import require_writable, training_folder
 from pettingllms.sweep.packages import require_packages
 from pettingllms.sweep.plan import plan_json, show_plan
 from pettingllms.sweep.progress import SilentView, View
 from pettingllms.sweep.resume import continued_trial, newest_run
-from pettingllms.sweep.runner import TrialResult, run_trial
+from pettingllms.sweep.runner import run_trial
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.study import FinishedTrial, run_study
-from pettingllms.sweep.trial import Trial, create_trial, source_name
+from pettingllms.sweep.trial import Trial, create_trial
 from pettingllms.sweep.view import choose_view
 
 _log = logging.getLogger(__name__)
@@ -110,14 +109,14 @@ def _train(
         return max(checked.exit_code(), 1)
     experiment = checked.experiment
     config = experiment.config
-    said = _require_machine([config], output, study=False)
+    said = require_machine([config], output, study=False)
     weak = require_sandbox([config])
-    said |= _warned(weak)
+    said |= warned(weak)
     cell = CheckedCell(0, {}, config, experiment.stored)
     with StopRequest() as stop, EngineKeeper() as engine, held(experiment, cell) as trial:
         result = run_trial(trial, _view(config, said), stop, engine=engine)
     if result.status == "failed":
-        report.show_failure("the run", result.reason, result, sys.stderr)
+        report.show_failure("the run", result.reason, result.log_path, sys.stderr)
     elif result.status == "interrupted":
         report.show_interruption(result.checkpoint, trial.folder, sys.stderr)
     if as_json:
@@ -144,50 +143,12 @@ def show_sweep_plan(asked: Asked, *, as_json: bool) -> int:
     return found.exit_code(Severity.ERROR)
 
 
-def start_sweep(asked: Asked, output: Path, *, as_json: bool) -> int:
-    """Run a study over every cell; returns the exit status.
-
-    An error in any cell refuses the whole study, unless such cells are dropped. Diagnostics and failures go
-    to standard error, the table of trials to standard output. Raises RefusedError when this machine cannot
-    run it.
-    """
-    checked = asked.checked(Facts.here())
-    if checked.refused or checked.experiment is None:
-        return max(checked.exit_code(), 1)
-    experiment = checked.experiment
-    cells = checked_cells(checked)
-    said = _require_machine([cell.config for cell in cells], output, study=True)
-    weak = require_sandbox(cell.config for cell in cells)
-    said |= _warned(weak)
-    with StopRequest() as stop, EngineKeeper() as engine:
-
-        def run(trial: Trial) -> TrialResult:
-            with FolderLock(trial.folder, RUN_LOCK):
-                return run_trial(trial, _view(trial.config, said), stop, engine=engine)
-
-        name = study_name(experiment.config.training.experiment_name, datetime.now())
-        outcome = run_study(
-            experiment,
-            cells,
-            create_folder(output / name, {source_name(experiment): experiment.text}).absolute(),
-            stop,
-            run=run,
-            on_trial=_show_ended_trial,
-        )
-    if as_json:
-        report.write_json(report.study_json(outcome) | report.sandbox_json(weak), sys.stdout)
-    else:
-        report.show_sandbox(weak, sys.stdout)
-        report.show_study(outcome, sys.stdout)
-    return outcome.exit_code
-
-
 def _view(config: ExperimentConfig, said: Collection[str]) -> View:
     quiet = not _log.isEnabledFor(logging.WARNING)
     return SilentView() if quiet else choose_view(config.training, said)
 
 
-def _require_machine(configs: Sequence[ExperimentConfig], output: Path | None, *, study: bool) -> set[str]:
+def require_machine(configs: Sequence[ExperimentConfig], output: Path | None, *, study: bool) -> set[str]:
     """Refuse what cannot run here before anything starts; returns the warnings that were printed."""
     if sys.platform == "win32":
         raise RefusedError("trials need a POSIX system", help="run under Linux, macOS, or WSL on Windows")
@@ -202,7 +163,7 @@ def _require_machine(configs: Sequence[ExperimentConfig], output: Path | None, *
     return said
 
 
-def _warned(weak: str | None) -> set[str]:
+def warned(weak: str | None) -> set[str]:
     """Say that the sandbox is weak, where it is; returns what was printed."""
     if weak is None:
         return set()
@@ -214,10 +175,3 @@ def _warned(weak: str | None) -> set[str]:
 def _absolute_checkpoint_folders(configs: Iterable[ExperimentConfig]) -> set[Path]:
     folders = {Path(config.training.model_checkpoints_dir).expanduser() for config in configs}
     return {folder for folder in folders if folder.is_absolute()}
-
-
-def _show_ended_trial(row: FinishedTrial) -> None:
-    if row.status == "failed":
-        report.show_failure(f"trial {row.number}", row.reason, row.result, sys.stderr)
-    elif row.status == "interrupted":
-        report.show_interruption(row.result.checkpoint, row.folder, sys.stderr)

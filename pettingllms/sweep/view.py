@@ -79,13 +79,17 @@ def picture(title: str, progress: Progress, note: str = "") -> RenderableType:
     parts: list[RenderableType] = [_head(title, progress)]
     if progress.status:
         parts.append(Text(f"  {progress.status}", style="dim"))
-    tables = (_agents(progress.latest), _policies(progress.latest))
-    parts += [table for table in tables if table.row_count]
-    parts += _summary(progress)
+    parts += details(progress)
     parts += [Text(f"  warning: {text}", style="yellow") for text in progress.warnings[-SHOWN_WARNINGS:]]
     if note:
         parts.append(Text(f"  {note}", style="bold"))
     return Group(*parts)
+
+
+def details(progress: Progress) -> list[RenderableType]:
+    """What was measured at the newest step: agents, policies, success and times."""
+    tables = (_agents(progress.latest), _policies(progress.latest))
+    return [*(table for table in tables if table.row_count), *_summary(progress)]
 
 
 def sparkline(values: Iterable[float]) -> str:

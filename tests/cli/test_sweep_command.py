@@ -39,10 +39,11 @@ def use_worker(tmp_path, monkeypatch):
         script = tmp_path / "worker.py"
         script.write_text(WORKER.replace("OTHER", other))
         monkeypatch.setattr(
-            "pettingllms.sweep.runner.launch_argv",
-            lambda config, folder, port: [sys.executable, "-S", str(script), str(folder)],
+            "pettingllms.sweep.launcher.launch_argv",
+            lambda config, folder, port, cores: [sys.executable, "-S", str(script), str(folder)],
         )
         monkeypatch.setattr("pettingllms.sweep.packages.missing", lambda modules: [])
+        monkeypatch.setattr("pettingllms.sweep.engine_keeper.EngineKeeper.prepare", lambda *_: {})
 
     return use
 
@@ -57,10 +58,11 @@ def test_a_study_ends_with_its_table_and_the_best_trial(experiment, use_worker, 
     output = tmp_path / "out"
     assert run(["sweep", "run", str(experiment), "--output", str(output)]) == 0
     study = study_of(output)
-    assert study.name.startswith("demo-")
-    assert sorted(path.name for path in study.iterdir()) == [
+    assert study.name == "demo"
+    assert sorted(path.name for path in study.iterdir() if path.suffix != ".lock") == [
         "experiment.toml",
         "study.journal",
+        "study.jsonl",
         "trial_0000",
         "trial_0001",
     ]
@@ -113,7 +115,7 @@ def test_an_error_in_one_cell_starts_no_trial(experiment, use_worker, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["status", "retry", "best", "export", "worker"])
+@pytest.mark.parametrize("verb", ["status", "retry", "best", "export"])
 def test_verbs_of_later_versions_are_refused(verb, capsys):
     assert run(["sweep", verb, "somewhere", "--as", "x"]) == 2
     assert f"`sweep {verb}` is not available in this version" in capsys.readouterr().err

@@ -333,7 +333,7 @@ def test_a_study_is_rebuilt_over_a_new_space(tmp_path):
     advisor.report(started(ledger, advisor, 6).advice, 5, 0.25)
     fewer = dataclasses.replace(RANK, values=(8, 16), high=16)
     anew = make(tmp_path, sweep, [fewer, SHARE], name="study@2")
-    numbers = anew.rebuild(ledger.rows, advisor)
+    numbers = anew.rebuild(ledger.rows, advisor._trials())
     kept = [n for n, row in ledger.rows.items() if row.values["rank"] <= 16]
     assert sorted(numbers) == kept
     found = trials(anew)

@@ -177,7 +177,7 @@ def retry(table: Table, numbers: Collection[int] | None = None) -> list[Row]:
     Returns them in order. Raises UsageError for a number that is no row, RefusedError for one that runs or
     waits.
     """
-    chosen = [row for row in table.rows.values() if row.state == "failed"]
+    chosen = [row for row in table.rows.values() if row.state == "failed" and not row.outside]
     if numbers is not None:
         chosen = [_ended(table, number) for number in dict.fromkeys(numbers)]
     again = [
@@ -222,6 +222,8 @@ def _ended(table: Table, number: int) -> Row:
             f"cell {number} is {row.state}: only one that has ended can be tried again",
             help="its worker goes on with it" if row.state == "running" else "`sweep run` runs it",
         )
+    if row.outside:
+        raise RefusedError(f"cell {number} is not in the space of the study any more")
     return row
 
 

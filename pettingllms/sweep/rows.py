@@ -24,7 +24,7 @@ class Row:
     `not_before` are Unix seconds. `failures` counts attempts that ended by a cause after which the cell is
     tried again. `objectives`: in the order of `[sweep] objectives`. `reason`: why there are none, for
     people. `seconds` are of all attempts, `gpu_seconds` the same times GPUs. `advice`: the number of the
-    Optuna trial.
+    Optuna trial. `outside`: the cell has ended, and the space does not have it any more.
     """
 
     number: int
@@ -45,6 +45,7 @@ class Row:
     seconds: float = 0.0
     gpu_seconds: float = 0.0
     advice: int | None = None
+    outside: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 

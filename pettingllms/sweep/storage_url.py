@@ -33,6 +33,12 @@ class StorageUrl:
         return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", plain)
 
     @property
+    def without_password(self) -> str:
+        """The same for files: it can be read again."""
+        plain = self.url.replace("postgresql+psycopg:", "postgresql:", 1)
+        return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", plain)
+
+    @property
     def file(self) -> str:
         """The file of a SQLite database."""
         return unquote(urlsplit(self.url).path[1:])

@@ -15,7 +15,7 @@ from pettingllms.sweep.advisor import OptunaAdvisor  # noqa: E402
 from pettingllms.sweep.advisor_samplers import derived_seed  # noqa: E402
 from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
 from pettingllms.sweep.advisor_storage import quiet_optuna  # noqa: E402
-from tests.sweep.ledger_in_memory import MemoryLedger, ended, started  # noqa: E402
+from ledger_in_memory import MemoryLedger, ended, started  # noqa: E402
 
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)
 

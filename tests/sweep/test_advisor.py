@@ -7,6 +7,7 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
+from ledger_in_memory import MemoryLedger, NoLock, ended, started, studied  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from pettingllms.config.axes import Axis  # noqa: E402
@@ -24,7 +25,6 @@ from pettingllms.sweep.advisor import DRAWS, REFUSALS, OptunaAdvisor  # noqa: E4
 from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
 from pettingllms.sweep.advisor_storage import journal_storage  # noqa: E402
 from pettingllms.sweep.rows import Row  # noqa: E402
-from ledger_in_memory import MemoryLedger, NoLock, ended, started, studied  # noqa: E402
 
 LR = Axis(("lr",), None, 1e-6, kind="float", low=1e-7, high=1e-5, log=True)
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)

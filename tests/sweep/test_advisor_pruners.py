@@ -7,6 +7,7 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
+from ledger_in_memory import MemoryLedger, ended, started  # noqa: E402
 from optuna.storages import InMemoryStorage  # noqa: E402
 
 from pettingllms.config.axes import Axis  # noqa: E402
@@ -15,7 +16,6 @@ from pettingllms.sweep.advisor import OptunaAdvisor  # noqa: E402
 from pettingllms.sweep.advisor_samplers import derived_seed  # noqa: E402
 from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
 from pettingllms.sweep.advisor_storage import quiet_optuna  # noqa: E402
-from ledger_in_memory import MemoryLedger, ended, started  # noqa: E402
 
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)
 

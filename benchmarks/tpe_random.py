@@ -130,7 +130,7 @@ def main(arguments=None):
     wins = sum(one < other for one, other in pairs)
     record(
         "tpe_random",
-        f"left below the best by TPE / by random search after {TRIALS} trials, medians of {options.seeds} seeds",
+        f"left below the best after {TRIALS} trials by TPE / by random search, {options.seeds} seeds",
         numerator=("tpe", statistics.median(left["tpe"])),
         denominator=("random", statistics.median(left["random"])),
         unit="of the best score",

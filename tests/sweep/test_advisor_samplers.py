@@ -104,7 +104,7 @@ def test_every_option_proposes_and_learns(sampler, options):
 
 
 def test_sequences_fill_the_space_evenly():
-    """The first eight points of Sobol's sequence are one in each eighth, in each axis. Trial 0 has the defaults."""
+    """The first eight points of Sobol's sequence are one in each eighth; trial 0 has the defaults."""
     axes = AXES[:1]
     sweep = SweepConfig(sampler="qmc")
     advisor = OptunaAdvisor(SearchSpace(axes), sweep, InMemoryStorage(), "study")

@@ -20,7 +20,6 @@ from pettingllms.config.sweep import (
     PrunerConfig,
     QmcConfig,
     RandomConfig,
-    SweepConfig,
     TpeConfig,
 )
 from pettingllms.config.trial_file import trial_toml

@@ -35,6 +35,7 @@ SCRIPTS = {
     "lint_cold": "cold lint / cold Hydra compose and resolve",
     "lint_speed": "lint / a schema validator; many files; a proof of many cells",
     "documents": "cold show / cold Hydra; conversion by file size",
+    "tpe_random": "left below the best score by TPE / by random search, in studies of 40 trials",
     "credit": "nearness to the exact gradient by agent_turn / by trajectory",
 }
 """What `python -m benchmarks` runs, in this order, and what each compares."""

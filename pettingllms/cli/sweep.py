@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from pettingllms.cli.arguments import File, Overlays, Sets, Words
+from pettingllms.cli.studies import best, export, retry, status
 from pettingllms.cli.train import Json, Output
-from pettingllms.errors import UsageError
 
 app = typer.Typer(
     help="Run studies over the swept values of an experiment.",
@@ -17,9 +17,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-NOT_AVAILABLE = ("status", "retry", "best", "export")
-
 
 DropInvalid = Annotated[
     bool, typer.Option("--drop-invalid", help="Leave out cells that cannot run instead of refusing all.")
@@ -116,13 +113,7 @@ def plan(
     raise typer.Exit(show_sweep_plan(asked, as_json=json))
 
 
-def _refuse(context: typer.Context) -> None:
-    raise UsageError(f"`sweep {context.info_name}` is not available in this version")
-
-
-for _name in NOT_AVAILABLE:
-    app.command(
-        _name,
-        hidden=True,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    )(_refuse)
+app.command()(status)
+app.command()(retry)
+app.command()(best)
+app.command()(export)

@@ -41,6 +41,12 @@ def read_trial(path: Path) -> ExperimentConfig:
         raise RefusedError(f"{place}: {finding.message}", help=finding.help) from None
 
 
+def stored_trial(path: Path) -> dict[str, Any]:
+    """The tree of a resolved experiment as it was stored. Raises DocumentError."""
+    data: dict[str, Any] = replace_special(read_document(path).data)[0]
+    return data
+
+
 def trial_toml(resolved: Mapping[str, Any]) -> str:
     """Return `resolved` as TOML that `read_trial` reads back; None is written `{ null = true }`."""
     import tomlkit

@@ -34,11 +34,12 @@ from pettingllms.sweep.shelves import (
     study_in,
     with_folder,
 )
+from pettingllms.sweep.storage_sql import Database, study_headers
 from pettingllms.sweep.storage_url import storage_url
 from pettingllms.sweep.study_header import Wanted, changed, extend, refuse_changes
 from pettingllms.sweep.trial import source_name
 
-__all__ = ["Study", "newest_study", "open_or_create", "study_base", "study_in"]
+__all__ = ["Study", "newest_study", "open_or_create", "study_base", "study_called", "study_in"]
 
 LOCK = ".studies.lock"
 """Below an output folder: held while a study is looked for or made."""
@@ -89,6 +90,12 @@ def newest_study(base: str, output: Path, storage: str | None = None) -> Study:
     if name is None:
         raise _absent(base, output, storage)
     return shelf.study(name)
+
+
+def study_called(name: str, output: Path, storage: str) -> Study | None:
+    """The study of that name in a database; None where it has none."""
+    url = storage_url(storage)
+    return DatabaseShelf(url, output).study(name) if name in study_headers(Database(url)) else None
 
 
 def _shelf(output: Path, storage: str | None) -> Shelf:

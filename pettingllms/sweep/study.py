@@ -46,13 +46,13 @@ class StudyOutcome:
         if len(self.objectives) > 1:
             return None
         sign = 1 if self.objectives[0].direction == "maximize" else -1
-        complete = [row for row in self.rows if row.objectives]
+        complete = [row for row in self.rows if row.objectives and not row.outside]
         return max(complete, key=lambda row: sign * (row.objectives or (0.0,))[0], default=None)
 
     @property
     def front(self) -> tuple[Row, ...]:
         """The completed trials that no other one beats in every objective at once."""
-        points = [(row, self._signed(row)) for row in self.rows if row.objectives]
+        points = [(row, self._signed(row)) for row in self.rows if row.objectives and not row.outside]
         return tuple(row for row, own in points if not any(_beats(point, own) for _, point in points))
 
     @property

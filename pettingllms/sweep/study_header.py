@@ -6,6 +6,7 @@
 | `created` | when, in UTC |
 | `source`, `text`, `overrides`, `overlays` | the experiment as it was written, and where |
 | `lock`, `digest` | `StudyLock` as two tables, and the hash of it |
+| `axes` | the paths of what is swept, in the order of the file |
 | `sweep` | the whole `[sweep]` section |
 | `revision` | from 1; each `--extend` adds one |
 | `advised` | the revision that Optuna's study was made of |
@@ -58,6 +59,7 @@ class Wanted:
             "text": experiment.text,
             "overrides": list(experiment.overrides),
             "overlays": [str(path.absolute()) for path in overlays],
+            "axes": [list(axis.path) for axis in draft.axes],
             "sweep": sweep.model_dump(mode="json"),
         }
         return cls(study_lock(draft, sweep), sweep, draft.axes, tuple(map(row_of_cell, cells)), told)

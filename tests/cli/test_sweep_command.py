@@ -113,9 +113,3 @@ def test_an_error_in_one_cell_starts_no_trial(experiment, use_worker, tmp_path, 
     assert run(["sweep", "run", str(experiment), "--output", str(tmp_path / "out")]) == 1
     assert "in 1 of 2 cells" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("verb", ["status", "retry", "best", "export"])
-def test_verbs_of_later_versions_are_refused(verb, capsys):
-    assert run(["sweep", verb, "somewhere", "--as", "x"]) == 2
-    assert f"`sweep {verb}` is not available in this version" in capsys.readouterr().err

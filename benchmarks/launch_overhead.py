@@ -1,14 +1,14 @@
 """What a study adds to its trials: `python -m benchmarks.launch_overhead`.
 
-The launcher: a trial of no steps to speak of. `trial` is the launcher of a study, from the call that starts a
-trial to the poll that brings its result, with a worker that says that it has started and has finished; the
-run folder is made beforehand. `bare` is `accelerate launch` with the same flags, of a script that is empty. Both
-import accelerate, and nothing else; they run in turn. The difference of the medians is the figure, in seconds.
+The launcher: `trial` is the launcher of a study, from the call that starts a trial to the poll that brings its
+result, with a worker that says that it has started and has finished; the run folder is made meanwhile. `bare`
+is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing else; they
+run in turn. What a pair differs by is the figure, in seconds.
 
-The books: a study of 40 cells of three axes, tpe with a median pruner, in its folder. What a worker says to
-ledger and Optuna for a trial of one minute: a claim with a proposal, two renewals (leases of 120 s are renewed
-every 30 s), six values of the objective, and the end. Their seconds over sixty are the figure, the mean over
-the 40 trials; and the same in PostgreSQL on the loopback interface, where the server is installed.
+The books: a study of 40 trials over three axes, tpe with a median pruner. What a worker says to ledger and
+Optuna about a trial of one minute: a claim with a proposal, two renewals (leases of 120 s are renewed every
+30 s), six values of the objective, and the end. Their seconds are held to one per cent of a minute; in the
+study's folder, and in PostgreSQL on the loopback interface.
 """
 
 import contextlib

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -46,7 +47,8 @@ def server():
             _wait(process, log)
             yield f"postgresql://{USER}@/postgres?host={home}"
         finally:
-            process.terminate()
+            # A polite request would wait for clients that a failed test left connected.
+            process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
     finally:
         shutil.rmtree(home, ignore_errors=True)

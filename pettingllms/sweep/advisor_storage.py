@@ -41,10 +41,14 @@ def journal_storage(file: Path, lock: JournalLock) -> BaseStorage:
 
 
 def database_storage(url: str) -> BaseStorage:
-    """The storage in the database at `url`, in SQLAlchemy's form; missing tables are made."""
-    from optuna.storages import get_storage
+    """The storage in the database at `url`, in SQLAlchemy's form; missing tables are made.
 
-    return get_storage(url)
+    Each use has a connection of its own: one that was kept for hours between two trials may be dead.
+    """
+    from optuna.storages import RDBStorage, get_storage
+    from sqlalchemy import NullPool
+
+    return get_storage(RDBStorage(url, engine_kwargs={"poolclass": NullPool}))
 
 
 @contextmanager

@@ -69,7 +69,7 @@ MAY_IMPORT = {
     "trainer": {"cli", "envs", "agents"},
     "contract": {"envs", "agents", "config"},
 }
-HEAVY = ("torch", "vllm", "transformers", "accelerate", "peft", "optuna")
+HEAVY = ("torch", "vllm", "transformers", "accelerate", "peft", "optuna", "sqlalchemy")
 
 
 def part(path):
@@ -103,7 +103,16 @@ def test_every_part_has_its_row():
 LIGHT = [
     *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor")),
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
-    *("lint.engine", "lint.rules", "sweep.launch", "sweep.study", "space.cells", "config.load"),
+    *(
+        "lint.engine",
+        "lint.rules",
+        "sweep.launch",
+        "sweep.study",
+        "sweep.best",
+        "sweep.study_writing",
+        "space.cells",
+        "config.load",
+    ),
     *(
         "envs",
         "envs.math",

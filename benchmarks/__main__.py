@@ -30,7 +30,7 @@ SCRIPTS = {
     "checkpoint_stall": "what a checkpoint costs the loop / an fsynced write of as many bytes; its size",
     "logprob_memory": "memory and time of fused log-probabilities / of whole logits",
     "step_profile": "where the time of a training step goes",
-    "launch_overhead": "a trial of a study / `accelerate launch` of an empty script; books of a trial / a minute",
+    "launch_overhead": "a trial of a study beside `accelerate launch` alone; the books of a trial",
     "warm_sweep": "a sweep with the engine kept warm / one engine per trial",
     "quickstart": "the main job from start to end",
     "lint_cold": "cold lint / cold Hydra compose and resolve",

@@ -49,6 +49,10 @@ fuzz MINUTES="1" *ARGS:
 chaos-resume KILLS="20" *ARGS:
     {{env}} python -m benchmarks.chaos_resume {{KILLS}} {{ARGS}}
 
+# Kills workers of a 40-trial study at random, on its folder and on PostgreSQL; prints what was lost or doubled
+chaos-sweep *ARGS:
+    {{env}} --extra postgres python -m benchmarks.chaos_sweep {{ARGS}}
+
 # Bad dataset rows of every kind, 10,000 each; prints how many were counted, why, and the seconds
 bad-rows *ARGS:
     {{env}} python -m benchmarks.bad_rows {{ARGS}}

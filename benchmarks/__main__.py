@@ -30,11 +30,13 @@ SCRIPTS = {
     "checkpoint_stall": "what a checkpoint costs the loop / an fsynced write of as many bytes; its size",
     "logprob_memory": "memory and time of fused log-probabilities / of whole logits",
     "step_profile": "where the time of a training step goes",
+    "launch_overhead": "a trial of a study beside `accelerate launch` alone; the books of a trial",
     "warm_sweep": "a sweep with the engine kept warm / one engine per trial",
     "quickstart": "the main job from start to end",
     "lint_cold": "cold lint / cold Hydra compose and resolve",
     "lint_speed": "lint / a schema validator; many files; a proof of many cells",
     "documents": "cold show / cold Hydra; conversion by file size",
+    "tpe_random": "left below the best score by TPE / by random search, in studies of 40 trials",
     "credit": "nearness to the exact gradient by agent_turn / by trajectory",
 }
 """What `python -m benchmarks` runs, in this order, and what each compares."""

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,8 @@ def server():
                 time.sleep(0.05)
             yield f"postgresql://{USER}@127.0.0.1:{port}/postgres", log
         finally:
-            process.terminate()
+            # Sessions that are left do not keep it from ending.
+            process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from operator import methodcaller
+from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any
 
 from pettingllms.config.sweep import SweepConfig
@@ -24,6 +24,7 @@ from pettingllms.sweep.advisor_history import (
     REFUSED,
     History,
     by_cell,
+    learned,
     refusals,
     study_notes,
     without,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-PATIENCE = 100
+PATIENCE = 50
 """Proposals of a sampler for one cell that may break constraints; those after them are drawn at random."""
 DRAWS = 1000
 """Proposals for one cell that may break constraints before the study gives up."""
@@ -193,8 +194,9 @@ class OptunaAdvisor:
             return found
 
     def _trials(self) -> Sequence[FrozenTrial]:
-        found: Sequence[FrozenTrial] = self._storage.get_all_trials(self._id, deepcopy=False)
-        return found
+        """All trials by number. They belong to the storage: nobody changes them."""
+        found = self._storage.get_all_trials(self._id, deepcopy=False)
+        return sorted(found, key=attrgetter("number"))
 
     def _identity(self, number: int) -> int:
         """What the storage calls the trial of this number."""
@@ -205,7 +207,7 @@ class OptunaAdvisor:
     ) -> tuple[Point, dict[str, Any]]:
         """A point that fulfils the constraints, and what the sampler noted down for the study."""
         before = study_notes(trials)
-        notes, past = before, by_cell(trials)
+        notes, past = before, learned(trials)
         if self.sweep.sampler == "cmaes":
             # It gives up on the first trial that lacks a number which those before had.
             past = without(past, [p.name for p in self.space.parameters if p.is_conditional])

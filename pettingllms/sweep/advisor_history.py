@@ -30,6 +30,17 @@ def by_cell(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
     return found
 
 
+def learned(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
+    """What a sampler learns from: a cell that runs once more has the result that it had until it has another.
+
+    Optuna's parents of a generation would be gone otherwise.
+    """
+    from optuna.trial import TrialState
+
+    complete = by_cell(trial for trial in trials if trial.state is TrialState.COMPLETE)
+    return {**by_cell(trials), **complete}
+
+
 def without(trials: Mapping[int, FrozenTrial], names: Collection[str]) -> dict[int, FrozenTrial]:
     """The trials as if these parameters were not there."""
     found = {}

@@ -93,8 +93,8 @@ class Books:
 
         `only_look`: take none. Raises RefusedError where the sampler finds no values.
         """
-        now = time.time()
         with self._ledger.transaction() as table:
+            now = time.time()
             self._study.require_same(table)
             self._advisor.reconcile(table.rows)
             abandoned = cells_ledger.end_abandoned(table, now, self._sweep.retries)
@@ -106,7 +106,7 @@ class Books:
                     free = self._proposed(table)
                 if free is not None:
                     ticked(table, self._sweep.budget, now, self._lease)
-                    row = self._taken(table, free, now)
+                    row = self._taken(table, free)
             over = cells_ledger.is_over(table.rows) and not self._has_more(table)
             found = Claim(row, tuple(abandoned), over, budget, dict(table.rows))
         self.tell(abandoned)
@@ -117,8 +117,8 @@ class Books:
 
         For each the row as it was written, None for one that another worker has now.
         """
-        now = time.time()
         with self._ledger.transaction() as table:
+            now = time.time()
             renewed = [cells_ledger.renew(table, row, now, self._lease) for row in held]
             ticked(table, self._sweep.budget, now, self._lease)
             return renewed, dict(table.rows)
@@ -171,10 +171,12 @@ class Books:
         """How many rows are of the space as it is now."""
         return sum(not row.outside for row in table.rows.values())
 
-    def _taken(self, table: Table, free: Row, now: float) -> Row:
-        held = cells_ledger.claim(table, free, self._name, now, self._lease)
+    def _taken(self, table: Table, free: Row) -> Row:
+        held = cells_ledger.claim(table, free, self._name, time.time(), self._lease)
         folder = str(trial_folder(self._study.folder, held.number))
         held = replace(held, advice=self._advisor.enqueue(held), folder=folder)
+        # Waiting for others and for Optuna is no part of the lease.
+        held = replace(held, lease_until=time.time() + self._lease)
         table.put(held)
         return held
 

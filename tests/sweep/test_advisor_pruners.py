@@ -7,26 +7,27 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
+from ledger_in_memory import MemoryLedger, ended, started  # noqa: E402
+from optuna.storages import InMemoryStorage  # noqa: E402
+
 from pettingllms.config.axes import Axis  # noqa: E402
 from pettingllms.config.sweep import ObjectiveConfig, PrunerConfig, SweepConfig, TpeConfig  # noqa: E402
 from pettingllms.sweep.advisor import OptunaAdvisor  # noqa: E402
 from pettingllms.sweep.advisor_samplers import derived_seed  # noqa: E402
 from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
-from pettingllms.sweep.advisor_storage import journal_storage, quiet_optuna  # noqa: E402
-from tests.sweep.ledger_in_memory import MemoryLedger, NoLock, ended, started  # noqa: E402
+from pettingllms.sweep.advisor_storage import quiet_optuna  # noqa: E402
 
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)
 
 
-def make(tmp_path, pruner, sampler="random", direction="maximize"):
+def make(pruner, sampler="random", direction="maximize", storage=None):
     sweep = SweepConfig(
         sampler=sampler,
         tpe=TpeConfig(startup_trials=4) if sampler == "tpe" else None,
         pruner=PrunerConfig(**pruner),
         objectives=[ObjectiveConfig(direction=direction)],
     )
-    storage = journal_storage(tmp_path / "study.journal", NoLock())
-    return OptunaAdvisor(SearchSpace([SHARE]), sweep, storage, "study")
+    return OptunaAdvisor(SearchSpace([SHARE]), sweep, storage or InMemoryStorage(), "study")
 
 
 def scripted(advisor, curves, ledger=None):
@@ -52,20 +53,20 @@ def flat(value, steps=9):
 ONE_BRACKET = {"kind": "hyperband", "min_resource": 4, "max_resource": 9, "reduction_factor": 3}
 
 
-def test_hyperband_lets_the_best_third_of_a_rung_go_on(tmp_path):
+def test_hyperband_lets_the_best_third_of_a_rung_go_on():
     """9 / 4 < 3 makes one bracket, whose only rung is at step 4.
 
     There go on: the best of fewer than six, and the two best of six.
     """
     values = (0.5, 0.3, 0.6, 0.55, 0.2, 0.58)
-    stops = scripted(make(tmp_path, ONE_BRACKET), map(flat, values))
+    stops = scripted(make(ONE_BRACKET), map(flat, values))
     assert stops == [None, 4, None, 4, 4, None]
     saved = sum(9 - stop for stop in stops if stop) / (9 * len(stops))
     assert saved == pytest.approx(15 / 54)
 
 
-def test_hyperband_goes_the_other_way_where_less_is_better(tmp_path):
-    stops = scripted(make(tmp_path, ONE_BRACKET, direction="minimize"), map(flat, (0.5, 0.6, 0.3)))
+def test_hyperband_goes_the_other_way_where_less_is_better():
+    stops = scripted(make(ONE_BRACKET, direction="minimize"), map(flat, (0.5, 0.6, 0.3)))
     assert stops == [None, 4, None]
 
 
@@ -83,7 +84,7 @@ def test_hyperband_goes_the_other_way_where_less_is_better(tmp_path):
     ids=lambda pruner: "-".join(map(str, pruner.values())),
 )
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_trials_are_stopped_where_optuna_stops_them(tmp_path, pruner, sampler):
+def test_trials_are_stopped_where_optuna_stops_them(pruner, sampler):
     """The oracle is `Study.optimize` with the same sampler seeds, in which nothing was killed or refused."""
 
     def curve(number, share):
@@ -91,7 +92,8 @@ def test_trials_are_stopped_where_optuna_stops_them(tmp_path, pruner, sampler):
         decline = 0.02 * (number % 3)
         return {step: top * (1 - 0.9**step) - decline * max(step - 8, 0) for step in range(1, 28)}
 
-    advisor, ledger = make(tmp_path, pruner, sampler), MemoryLedger()
+    storage, ledger = InMemoryStorage(), MemoryLedger()
+    advisor = make(pruner, sampler, storage=storage)
     ours, values = [], []
     for number in range(24):
         row = started(ledger, advisor, number)
@@ -102,7 +104,7 @@ def test_trials_are_stopped_where_optuna_stops_them(tmp_path, pruner, sampler):
         ended(ledger, advisor, number, "pruned" if stop else "complete", None if stop else (script[27],))
         if number == 11:
             # Another process goes on, and a proposal is lost.
-            advisor = make(tmp_path, pruner, sampler)
+            advisor = make(pruner, sampler, storage=storage)
             advisor.propose(12)
     theirs = []
     with quiet_optuna():
@@ -155,29 +157,29 @@ def advisors_pruner(options):
             return optuna.pruners.ThresholdPruner(**rest)
 
 
-def test_the_median_of_earlier_trials_at_the_same_step(tmp_path):
+def test_the_median_of_earlier_trials_at_the_same_step():
     pruner = {"kind": "median", "startup_trials": 2, "warmup_steps": 2}
     curves = [flat(0.2, 4), flat(0.4, 4), flat(0.25, 4), flat(0.35, 4)]
     # The median of 0.2 and 0.4 is 0.3; nothing is looked at before step 2. The stopped one counts then.
-    assert scripted(make(tmp_path, pruner), curves) == [None, None, 2, None]
+    assert scripted(make(pruner), curves) == [None, None, 2, None]
 
 
-def test_no_pruner_stops_nothing_and_values_are_kept(tmp_path):
+def test_no_pruner_stops_nothing_and_values_are_kept():
     sweep = SweepConfig(sampler="random")
-    storage = journal_storage(tmp_path / "study.journal", NoLock())
+    storage = InMemoryStorage()
     advisor = OptunaAdvisor(SearchSpace([SHARE]), sweep, storage, "study")
     assert scripted(advisor, [{1: 0.9}, {1: -5.0}]) == [None, None]
     assert storage.get_all_trials(0)[1].intermediate_values == {1: -5.0}
 
 
-def test_a_value_that_is_no_number_stops_a_trial_that_is_judged(tmp_path):
-    assert scripted(make(tmp_path, {"kind": "threshold", "lower": 0.0}), [{1: 0.1, 2: math.nan}]) == [2]
+def test_a_value_that_is_no_number_stops_a_trial_that_is_judged():
+    assert scripted(make({"kind": "threshold", "lower": 0.0}), [{1: 0.1, 2: math.nan}]) == [2]
 
 
-def test_a_trial_that_goes_on_from_a_checkpoint_is_judged_by_its_new_values(tmp_path, recwarn):
+def test_a_trial_that_goes_on_from_a_checkpoint_is_judged_by_its_new_values(recwarn):
     """Optuna ignores a step that is reported twice, with a warning, and looks at the last step."""
     pruner = {"kind": "threshold", "lower": 0.5}
-    advisor, ledger = make(tmp_path, pruner), MemoryLedger()
+    advisor, ledger = make(pruner), MemoryLedger()
     row = started(ledger, advisor, 0)
     assert not any(advisor.report(row.advice, step, 0.9) for step in (1, 2, 3))
     # Killed at 3, goes on from 1.
@@ -186,15 +188,15 @@ def test_a_trial_that_goes_on_from_a_checkpoint_is_judged_by_its_new_values(tmp_
     assert not list(recwarn)
 
 
-def test_nothing_is_reported_of_a_trial_that_has_ended(tmp_path):
-    advisor, ledger = make(tmp_path, {"kind": "threshold", "lower": 0.5}), MemoryLedger()
+def test_nothing_is_reported_of_a_trial_that_has_ended():
+    advisor, ledger = make({"kind": "threshold", "lower": 0.5}), MemoryLedger()
     row = started(ledger, advisor, 0)
     ended(ledger, advisor, 0, objectives=(0.9,))
     assert advisor.report(row.advice, 9, 0.0) is False
 
 
-def test_a_retried_cell_begins_at_the_first_rung(tmp_path):
-    advisor, ledger = make(tmp_path, ONE_BRACKET), MemoryLedger()
+def test_a_retried_cell_begins_at_the_first_rung():
+    advisor, ledger = make(ONE_BRACKET), MemoryLedger()
     scripted(advisor, [flat(0.5)], ledger)
     row = started(ledger, advisor, 1)
     advisor.report(row.advice, 4, 0.6)

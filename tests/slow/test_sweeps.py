@@ -1,0 +1,153 @@
+"""Studies of real trials: killed and gone on with, pruned, and a winner that trains as it is."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("accelerate")
+pytest.importorskip("optuna")
+pytestmark = pytest.mark.slow
+
+TEXT = r"""
+format = 1
+specialization = "lora"
+lora_rank = 4
+
+[resource]
+n_gpus_per_node = 0
+
+[env]
+name = "math_env"
+dataset = "builtin:arithmetic"
+max_turns = 1
+options = { digits = 1, validation_size = 4, test_size = 4 }
+
+[base_models.policy_0]
+path = "@MODEL@"
+name = "first"
+
+[agent_policy_configs]
+num_agents = 1
+agent_configs.agent_0 = { name = "reasoning_generator", policy_name = "first", system_prompt = "" }
+
+[multi_agent_interaction]
+turn_order = ["reasoning_generator"]
+
+[training]
+device = "cpu"
+total_training_steps = @STEPS@
+experiment_name = "demo"
+logger = []
+train_batch_size = 1
+train_sample_num = 2
+val_freq = 1
+save_freq = 1
+max_prompt_length = 96
+max_response_length = 24
+seed = { sweep = "int", low = 0, high = @LAST@, default = 0 }
+
+[models.model_0.ppo_trainer_config.actor_rollout_ref]
+rollout.name = "scripted"
+rollout.engine_kwargs.scripted.replies = ["\\boxed{1}", "\\boxed{2}", "?"]
+actor.optim.lr = 0.001
+
+[sweep]
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path, tiny_model):
+    def write(cells, steps, sweep=""):
+        path = tmp_path / "demo.toml"
+        text = TEXT.replace("@MODEL@", str(tiny_model)).replace("@STEPS@", str(steps))
+        path.write_text(text.replace("@LAST@", str(cells - 1)) + sweep)
+        return path
+
+    return write
+
+
+def started(folder, path, *words):
+    log = (folder / "stderr.txt").open("ab")
+    return subprocess.Popen(
+        [sys.executable, "-m", "pettingllms", "sweep", "run", str(path), "--json", "--lease", "2", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+
+
+def records(folder, name):
+    path = folder / name
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def wait_for(condition, process, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_study_that_was_killed_goes_on_with_its_trial_from_the_checkpoint(tmp_path, experiment):
+    path = experiment(2, 6)
+    study = tmp_path / "outputs" / "demo"
+    first = started(tmp_path, path)
+    trial = study / "trial_0000"
+    wait_for(lambda: any(r["event"] == "checkpoint" for r in records(trial, "events.jsonl")), first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    again = started(tmp_path, path)
+    result = json.loads(again.communicate(timeout=400)[0])
+    assert [(row["status"], row["attempts"]) for row in result["trials"]] == [
+        ("complete", 2),
+        ("complete", 1),
+    ]
+    begun = [
+        record.get("from_step", 0)
+        for record in records(trial, "events.jsonl")
+        if record["event"] == "started"
+    ]
+    assert begun[0] == 0 and begun[-1] >= 1
+    assert [record["step"] for record in records(trial, "metrics.jsonl")] == list(range(7))
+
+
+def test_a_hopeless_trial_ends_with_its_process_tree_and_saves_its_steps(tmp_path, experiment):
+    steps = 40
+    # Nothing of this model is ever right, and less than a half is hopeless from step 2 on.
+    path = experiment(1, steps, 'pruner = { kind = "threshold", lower = 0.99, warmup_steps = 2 }\n')
+    trial = tmp_path / "outputs" / "demo" / "trial_0000"
+    process = started(tmp_path, path)
+    wait_for(lambda: any(r["event"] == "started" for r in records(trial, "events.jsonl")), process)
+    wait_for(
+        lambda: records(trial, "metrics.jsonl")[-1:] and records(trial, "metrics.jsonl")[-1]["step"] >= 2,
+        process,
+    )
+    judged = time.monotonic()
+    while tree := in_folder(trial):
+        assert time.monotonic() < judged + 10, tree
+        time.sleep(0.05)
+    gone = time.monotonic() - judged
+    result = json.loads(process.communicate(timeout=60)[0])
+    (row,) = result["trials"]
+    assert (row["status"], result["exit_code"]) == ("pruned", 0)
+    done = records(trial, "metrics.jsonl")[-1]["step"]
+    assert done < steps / 2
+    print(f"process tree gone after {gone:.1f} s; {done} of {steps} steps done, {1 - done / steps:.0%} saved")
+
+
+def in_folder(folder):
+    """Processes that have `folder` on their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found

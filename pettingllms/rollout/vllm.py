@@ -162,12 +162,14 @@ class VllmEngine:
 
     def _prompt(self, request: Request) -> Any:
         """The prompt as vLLM takes it; it finds the placeholders of images itself. Raises RolloutError."""
-        from vllm.inputs import TokensPrompt, tokens_input
-
         if request.images is None:
+            from vllm.inputs import tokens_input
+
             return tokens_input(list(request.prompt_ids))
         if not self._settings.images:
             raise RolloutError("the prompt holds images, and the engine was started without")
+        from vllm.inputs import TokensPrompt
+
         asked = TokensPrompt(
             prompt_token_ids=list(request.images.short_ids),
             multi_modal_data={"image": opened(request.images)},

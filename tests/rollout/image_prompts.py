@@ -77,15 +77,16 @@ def trainer(folder, names=("a", "b"), seed=0, **plan):
 
 
 def check(engine, folder, policies, target, names="ab", version=1):
-    """The engine serves what the trainer exports, and both read the same images."""
+    """The engine serves what the trainer exports, and both read the same images.
+
+    Returns whether it sampled a placeholder, which is text then.
+    """
     for name in names:
         policies.export(name, target / name)
         engine.load_policy(name, version, target / name)
     wanted = requests(folder, names)
     completions = generate(engine, wanted)
     assert {done.finish_reason for done in completions} <= {FinishReason.STOP, FinishReason.LENGTH}
-    mark = tokenizer(folder)._reader.placeholder
-    assert any(mark in done.token_ids for done in completions), "a placeholder is sampled as a token of text"
     for name in names:
         own = [pair for pair in zip(wanted, completions, strict=True) if pair[0].policy == name]
         ours, theirs = scores(policies, name, *zip(*own, strict=True))
@@ -94,3 +95,5 @@ def check(engine, folder, policies, target, names="ab", version=1):
         others = {seen[0]: asked(folder, "go", image(9)).images}
         changed, _ = scores(policies, name, *zip(*own, strict=True), replaced=others)
         assert (changed - theirs).abs().max() > 1e-2
+    placeholder = tokenizer(folder)._reader.placeholder
+    return any(placeholder in done.token_ids for done in completions)

@@ -38,7 +38,7 @@ def test_hf_samples_what_the_trainer_scores(model, tmp_path, serving, request):
 
     folder = request.getfixturevalue(model)
     engine = HfEngine(engine_settings(folder, "hf", serving, images=True))
-    check(engine, folder, trainer(folder), tmp_path)
+    assert check(engine, folder, trainer(folder), tmp_path)
     engine.restore()
     engine.close()
 

@@ -32,7 +32,7 @@ def started(tmp_path):
 @pytest.mark.parametrize("model", BUILDS)
 def test_merged_adapters_and_full_weights_that_see(started, tmp_path, model):
     engine, folder = started(model, "merged")
-    check(engine, folder, trainer(folder), tmp_path / "lora")
+    assert check(engine, folder, trainer(folder), tmp_path / "lora")
     for version in (2, 3):
         # What it made of the same images by other weights is not used again.
         full = trainer(folder, ("a",), seed=version, model={"specialization": "full"})

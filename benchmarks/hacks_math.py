@@ -92,7 +92,6 @@ HACKS = (
     Hack("two answers with a blank", REASONER, lambda env: box(f"{gold(env)} \\quad 0")),
     Hack("two answers with a sign of logic", REASONER, lambda env: box(f"{gold(env)} \\lor 0")),
     Hack("from one answer to another", REASONER, lambda env: box(f"0 \\to {gold(env)}")),
-    Hack("the answer in a box in a text", REASONER, lambda env: box(f"\\text{{0 or }} {box(gold(env))}")),
     Hack("empty answer", TOOL, ""),
     Hack("echo of the question", TOOL, lambda env: env.question),
     Hack("the question printed", TOOL, lambda env: program(f"print({env.question!r})")),

@@ -37,7 +37,9 @@ PUSHED = 1_000
 LARGE, MANY = 11, 50_000
 """From this size on, and where boxes can stand in more ways than this, stores are made by pulling: to find
 the fewest moves takes too long."""
-PULLS = 8
+SHORTER = 200
+"""The same of the search for fewer moves than random pulls made."""
+PULLS = 4
 """Random pulls, for each box and each cell of a side."""
 
 
@@ -129,7 +131,7 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
         (boxes, place), moves = made
         # Random pulls make detours; what a search finds is mostly shorter.
         with suppress(TooFarError):
-            moves = min(moves, solution(rows, made[0], left, PUSHED) or moves, key=len)
+            moves = min(moves, solution(rows, made[0], left, SHORTER) or moves, key=len)
         return Instance(StoreState(rows, place, boxes, goals), moves)
 
     def canonical(self, state: StoreState) -> Hashable:

@@ -12,7 +12,7 @@ from pettingllms.cli.arguments import Assume, File, Here, Overlays, Runs, Sets, 
 from pettingllms.cli.train import Json, Output
 
 if TYPE_CHECKING:
-    from pettingllms.sweep.planning import Basis
+    from pettingllms.sweep.planning.plans import Basis
 
 
 def plan(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
@@ -27,7 +27,7 @@ def plan(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     json: Json = False,
 ) -> None:
     """Print what `train` would start, and its tokens, time, memory and disk; start nothing."""
-    from pettingllms.sweep.planning import show_run_plan
+    from pettingllms.sweep.planning.plans import show_run_plan
     from pettingllms.sweep.start import Asked
 
     asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()))
@@ -39,7 +39,7 @@ def basis(
 ) -> Basis:
     """What a plan goes by, as the command line says it. Raises UsageError for an assumption that is none."""
     from pettingllms.lint.facts import Facts
-    from pettingllms.sweep.planning import Basis
+    from pettingllms.sweep.planning.plans import Basis
 
     facts = Facts.here() if here else None
     facts = Facts.assumed(*assume, over=facts) if assume else facts

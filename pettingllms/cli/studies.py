@@ -74,8 +74,8 @@ def status(
     study: Named, output: Output = Path("outputs"), storage: Storage = None, json: Json = False
 ) -> None:
     """Print all cells of a study and how they stand; also while it runs."""
-    from pettingllms.sweep.status import show_status
-    from pettingllms.sweep.study_reading import named_study
+    from pettingllms.sweep.study.reading import named_study
+    from pettingllms.sweep.study.status import show_status
 
     show_status(named_study(study, output, storage), sys.stdout, as_json=json)
 
@@ -88,8 +88,8 @@ def retry(
     json: Json = False,
 ) -> None:
     """Let failed cells wait again, for the workers that run and the next `sweep run`."""
-    from pettingllms.sweep.status import retry_cells
-    from pettingllms.sweep.study_reading import named_study
+    from pettingllms.sweep.study.reading import named_study
+    from pettingllms.sweep.study.status import retry_cells
 
     retry_cells(named_study(study, output, storage), cell, sys.stdout, as_json=json)
 
@@ -104,8 +104,8 @@ def best(
     json: Json = False,
 ) -> None:
     """Print the best trial of a study, or those that no other one beats; with --as, write its experiment."""
-    from pettingllms.sweep.best import show_best, winners, write_winner
-    from pettingllms.sweep.study_reading import named_study, read_study
+    from pettingllms.sweep.study.best import show_best, winners, write_winner
+    from pettingllms.sweep.study.reading import named_study, read_study
 
     reading = read_study(named_study(study, output, storage))
     rows = winners(reading, trial)
@@ -125,8 +125,8 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Write the cells of a study as a table, or a picture of them."""
-    from pettingllms.sweep.study_reading import named_study, read_study
-    from pettingllms.sweep.study_writing import write_study
+    from pettingllms.sweep.study.reading import named_study, read_study
+    from pettingllms.sweep.study.writing import write_study
 
     write_study(
         read_study(named_study(study, output, storage)),

@@ -111,7 +111,7 @@ def plan(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
 ) -> None:
     """Print every cell: what differs in it, what it takes, or why it cannot run; start nothing."""
     from pettingllms.cli.plan import basis
-    from pettingllms.sweep.planning import show_sweep_plan
+    from pettingllms.sweep.planning.plans import show_sweep_plan
     from pettingllms.sweep.start import Asked
 
     asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()), drop_invalid)

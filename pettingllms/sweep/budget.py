@@ -7,7 +7,7 @@ the time since the last such moment, unless that is longer ago than a lease, whe
 from __future__ import annotations
 
 from pettingllms.config.sweep import BudgetConfig
-from pettingllms.sweep.rows import Table
+from pettingllms.sweep.ledger.rows import Table
 
 CLOCK = "clock"
 """The key of the header: `seconds` that the study was at work, and the moment `at` of the last look."""

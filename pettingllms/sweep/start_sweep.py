@@ -21,15 +21,15 @@ from pettingllms.lint.facts import Facts
 from pettingllms.sweep import report
 from pettingllms.sweep.books import REFUSED, Books
 from pettingllms.sweep.launcher import Launcher, ProcessLauncher
-from pettingllms.sweep.open_study import OpenStudy, with_advisor
-from pettingllms.sweep.rows import ENDED
+from pettingllms.sweep.ledger.rows import ENDED
 from pettingllms.sweep.slots import Slot, divide, usable_core_numbers, visible_gpus
 from pettingllms.sweep.start import Asked, require_machine, warned
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.studies import Study, open_or_create
-from pettingllms.sweep.study import StudyOutcome
-from pettingllms.sweep.study_cells import StudyCells
-from pettingllms.sweep.study_view import choose_study_view
+from pettingllms.sweep.study.cells import StudyCells
+from pettingllms.sweep.study.named import Study, open_or_create
+from pettingllms.sweep.study.opening import OpenStudy, with_advisor
+from pettingllms.sweep.study.outcome import StudyOutcome
+from pettingllms.sweep.study.view import choose_study_view
 from pettingllms.sweep.worker import LEASE_SECONDS, Ended, Worker, WorkerOptions
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import pytest
 from pettingllms.cli.app import run
 from pettingllms.config.trial_file import trial_toml
 from pettingllms.lint.engine import check_experiment, checked_cells
-from pettingllms.sweep.file_lock import FileLock
-from pettingllms.sweep.storage_file import LEDGER, LOCK
-from pettingllms.sweep.studies import open_or_create
+from pettingllms.sweep.ledger.file_lock import FileLock
+from pettingllms.sweep.ledger.in_folder import LEDGER, LOCK
+from pettingllms.sweep.study.named import open_or_create
 
 EXPERIMENT = """\
 # My team.

@@ -7,8 +7,8 @@ import pytest
 from swept_experiment import EXPERIMENT
 
 from pettingllms.cli.app import run
-from pettingllms.sweep.open_study import optuna_storage
-from pettingllms.sweep.studies import newest_study
+from pettingllms.sweep.study.named import newest_study
+from pettingllms.sweep.study.opening import optuna_storage
 
 optuna = pytest.importorskip("optuna")
 

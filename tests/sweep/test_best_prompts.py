@@ -12,7 +12,7 @@ from pettingllms.sweep import report
 from pettingllms.sweep.best_prompts import best_of, write_best
 from pettingllms.sweep.packages import needed_modules
 from pettingllms.sweep.runner import TrialResult
-from pettingllms.sweep.study import FinishedTrial, StudyOutcome
+from pettingllms.sweep.study.outcome import FinishedTrial, StudyOutcome
 from pettingllms.sweep.trial import Trial
 
 TEXT = """\

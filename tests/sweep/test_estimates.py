@@ -16,11 +16,11 @@ from pettingllms.errors import UsageError
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.held_out import held_out_tasks
 from pettingllms.lint.model_weights import weights_of
-from pettingllms.sweep.estimate import estimate
-from pettingllms.sweep.estimate_sizes import checkpoints_at_once, disk_of, memory_of
-from pettingllms.sweep.measured import Calibration, named_runs, own_runs
-from pettingllms.sweep.plan_budget import Cost, total_of
-from pettingllms.sweep.workload import tokens_of, workload
+from pettingllms.sweep.planning.budget import Cost, total_of
+from pettingllms.sweep.planning.estimate import estimate
+from pettingllms.sweep.planning.measured import Calibration, named_runs, own_runs
+from pettingllms.sweep.planning.sizes import checkpoints_at_once, disk_of, memory_of
+from pettingllms.sweep.planning.workload import tokens_of, workload
 
 MIB = 2**20
 PLAIN = """

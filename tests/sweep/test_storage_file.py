@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from pettingllms.errors import StudyError
-from pettingllms.sweep import storage_file
-from pettingllms.sweep.file_lock import FileLock
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.storage_file import LEDGER, LOCK, FileLedger, ledger_text
+from pettingllms.sweep.ledger import in_folder as storage_file
+from pettingllms.sweep.ledger.file_lock import FileLock
+from pettingllms.sweep.ledger.in_folder import LEDGER, LOCK, FileLedger, ledger_text
+from pettingllms.sweep.ledger.rows import Row
 
 WORKER = Path(__file__).with_name("ledger_worker.py")
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from pettingllms.errors import StudyError, UsageError
-from pettingllms.sweep import ledger, storage_sql
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.storage_sql import Database, SqlLedger, create_study, study_headers
-from pettingllms.sweep.storage_url import storage_url
+from pettingllms.sweep.ledger import claims as ledger
+from pettingllms.sweep.ledger import in_database as storage_sql
+from pettingllms.sweep.ledger.in_database import Database, SqlLedger, create_study, study_headers
+from pettingllms.sweep.ledger.rows import Row
+from pettingllms.sweep.ledger.url import storage_url
 
 WORKER = Path(__file__).with_name("ledger_worker.py")
 NAMES = iter(f"study-{number}" for number in range(1000))

@@ -12,10 +12,10 @@ from pettingllms.errors import LauncherError, RefusedError
 from pettingllms.runs.lock import FolderHeldError
 from pettingllms.sweep import worker as worker_module
 from pettingllms.sweep.books import Books
-from pettingllms.sweep.rows import Row
+from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.slots import Slot
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.study_view import StudyLines
+from pettingllms.sweep.study.view import StudyLines
 from pettingllms.sweep.worker import Worker, WorkerOptions
 
 RANKS = (1, 2, 4, 8, 16, 32)

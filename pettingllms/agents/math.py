@@ -120,7 +120,7 @@ class SelfVerifyingReasoner(ActingFor):
         return env.approved is True
 
     def act(self, env: MathEnv, text: str) -> Outcome:
-        """As the role; but of verdicts on its own answers a false one, or none, costs 1, and to reject a wrong
+        """As the role; but of verdicts on its own answers a false one, or none, costs 1, to reject a wrong
         one is worth nothing. Else wrong answers, rejected again and again, would earn more than a right one.
         """
         judging = self.role(env) == "verifier"

@@ -132,7 +132,6 @@ HACKS = (
     Hack("a list that never ends", PLAN, lambda env: listed(solution(env))[:-1]),
     Hack("a list of null", PLAN, "#### [null]"),
     Hack("the same way for all lakes", PLAN, listed([*"RRRDDD"])),
-    Hack("the same board for all", PLAN, listed([0, 4, 7, 5, 2, 6, 1, 3])),
     Hack("the solution in another list", PLAN, lambda env: listed([solution(env)])),
     Hack("the solution as a text", PLAN, lambda env: listed([json.dumps(solution(env))])),
     Hack("the solution under a name", PLAN, lambda env: f'#### {{"actions": {json.dumps(solution(env))}}}'),

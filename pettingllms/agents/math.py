@@ -120,16 +120,15 @@ class SelfVerifyingReasoner(ActingFor):
         return env.approved is True
 
     def act(self, env: MathEnv, text: str) -> Outcome:
-        """As the role; but of verdicts on its own answers a false one costs 1, and to reject a wrong one is
-        worth nothing. Else wrong answers, rejected again and again, would earn more than a right one.
+        """As the role; but of verdicts on its own answers a false one, or none, costs 1, to reject a wrong
+        one is worth nothing. Else wrong answers, rejected again and again, would earn more than a right one.
         """
         judging = self.role(env) == "verifier"
         outcome = super().act(env, text)
-        if not judging or env.approved is None:
+        if not judging:
             return outcome
-        if env.approved != env.success():
-            return outcome._replace(local=-1.0)
-        return outcome._replace(local=float(env.approved))
+        true = env.approved is not None and env.approved == env.success()
+        return outcome._replace(local=float(env.approved is True) if true else -1.0)
 
 
 def _program(text: str) -> str | None:

@@ -136,7 +136,7 @@ def test_nothing_is_earned_by_wrong_answers_of_ones_own_that_are_rejected_or_app
     assert earned("6", "no", "7", "no", "8", "no", "9", "no") == 0
     assert earned("6", "yes") == -1
     assert earned("5", "no", "5", "no") == 4, "no more than to approve at once"
-    assert earned("6", "perhaps") == 0
+    assert earned("6", "perhaps") == -1, "no verdict is no way around a false one"
 
 
 def test_error_reward_is_an_option():

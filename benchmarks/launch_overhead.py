@@ -1,8 +1,8 @@
 """What a study adds to its trials: `python -m benchmarks.launch_overhead`.
 
 The launcher: `trial` is the launcher of a study, from the call that starts a trial to the poll that brings
-its result, with a worker that says that it has started and has finished; the run folder is made meanwhile. `bare`
-is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing else; they
+its result, with a worker that says that it has started and has finished; the run folder is made meanwhile.
+`bare` is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing else; they
 run in turn. What a pair differs by is the figure, in seconds.
 
 The books: a study of 40 trials over three axes, tpe with a median pruner. What a worker says to ledger and

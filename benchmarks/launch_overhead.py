@@ -2,8 +2,8 @@
 
 The launcher: `trial` is the launcher of a study, from the call that starts a trial to the poll that brings
 its result, with a worker that says that it has started and has finished; the run folder is made meanwhile.
-`bare` is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing else; they
-run in turn. What a pair differs by is the figure, in seconds.
+`bare` is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing
+else; they run in turn. What a pair differs by is the figure, in seconds.
 
 The books: a study of 40 trials over three axes, tpe with a median pruner. What a worker says to ledger and
 Optuna about a trial of one minute: a claim with a proposal, two renewals (leases of 120 s are renewed every
@@ -27,12 +27,12 @@ from pettingllms.sweep import launcher as launcher_module
 from pettingllms.sweep.books import Books
 from pettingllms.sweep.launch import launch_argv
 from pettingllms.sweep.launcher import ProcessLauncher
-from pettingllms.sweep.open_study import with_advisor
 from pettingllms.sweep.progress import SilentView
 from pettingllms.sweep.slots import WHOLE_MACHINE
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.studies import open_or_create
-from pettingllms.sweep.study_cells import StudyCells
+from pettingllms.sweep.study.cells import StudyCells
+from pettingllms.sweep.study.named import open_or_create
+from pettingllms.sweep.study.opening import with_advisor
 from pettingllms.sweep.worker import LEASE_SECONDS, POLL_SECONDS, RENEWALS
 
 MINUTE = 60.0

@@ -144,9 +144,9 @@ def test_every_cell_that_runs_is_estimated_and_says_how_it_starts(file, capsys):
         "by": [],
         "unknown": "no finished run to go by",
     }
-    # 100 steps of 4 tasks with 8 candidates, 11 validations of 64 tasks and 2 tests of 128; 4 turns of 256
+    # 100 steps of 4 tasks with 8 candidates, 21 validations of 64 tasks and 2 tests of 128; 4 turns of 256
     # tokens each.
-    assert one["estimate"]["tokens"]["at_most"] == (100 * 4 * 8 + 11 * 64 + 2 * 128) * 4 * 256
+    assert one["estimate"]["tokens"]["at_most"] == (100 * 4 * 8 + 21 * 64 + 2 * 128) * 4 * 256
     argv = one["launch"]["argv"]
     assert argv[argv.index("--main_process_port") + 1] == "<free port>"
     assert argv[-1].endswith("outputs/experiment/trial_0000")

@@ -2,8 +2,8 @@
 
 The launcher: `trial` is the launcher of a study, from the call that starts a trial to the poll that brings
 its result, with a worker that says that it has started and has finished; the run folder is made meanwhile.
-`bare` is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing else; they
-run in turn. What a pair differs by is the figure, in seconds.
+`bare` is `accelerate launch` with the same flags, of an empty script. Both import accelerate, and nothing
+else; they run in turn. What a pair differs by is the figure, in seconds.
 
 The books: a study of 40 trials over three axes, tpe with a median pruner. What a worker says to ledger and
 Optuna about a trial of one minute: a claim with a proposal, two renewals (leases of 120 s are renewed every

@@ -41,7 +41,7 @@ from pettingllms.sweep.trial import Trial
 STEPS, STEP_SECONDS = 6, 0.1
 NAN, CRASH, HANG = 11, 17, 23
 REAL = (2, 14, 29)
-LEASE = 15.0
+LEASE = 30.0
 HANGING = 300.0
 """How much longer the silence of the trial that hangs seems: a study waits five minutes for a word."""
 METRIC = "val/success_rate"

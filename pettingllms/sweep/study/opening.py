@@ -34,6 +34,9 @@ def with_advisor(study: Study, draft: Draft, sweep: SweepConfig) -> OpenStudy:
 
     Raises RefusedError where the study was extended by another process meanwhile.
     """
+    # The import takes seconds, in which others may have the study.
+    import optuna.storages  # noqa: F401
+
     space = SearchSpace.of(draft, sweep)
     with study.ledger.transaction() as table:
         study.require_same(table)

@@ -57,9 +57,12 @@ Target = Annotated[
     ),
 ]
 Plot = Annotated[
-    Literal["parallel", "importances"],
+    Literal["parallel", "importances"] | None,
     typer.Option(
-        "--plot", help="What an .svg shows: values and objective of each trial, or which axis matters."
+        "--plot",
+        help="What an .svg shows: values and objective of each trial, or which axis matters.  "
+        "[default: parallel]",
+        show_default=False,
     ),
 ]
 Metric = Annotated[
@@ -118,7 +121,7 @@ def best(
 def export(
     study: Named,
     target: Target = None,
-    plot: Plot = "parallel",
+    plot: Plot = None,
     metric: Metric = None,
     force: Force = False,
     output: Output = Path("outputs"),

@@ -33,7 +33,7 @@ from pettingllms.sweep.study.view import choose_study_view
 from pettingllms.sweep.worker import LEASE_SECONDS, Ended, Worker, WorkerOptions
 
 _log = logging.getLogger(__name__)
-LEAST_LEASE = 2.0
+LEAST_LEASE, LONGEST_LEASE = 2.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,12 @@ class SweepOptions:
         if self.lease < LEAST_LEASE:
             raise UsageError(
                 f"--lease {self.lease:g}: it lasts {LEAST_LEASE:g} seconds at least, to be renewed in time"
+            )
+        # Not a number is not in between either.
+        if not self.lease <= LONGEST_LEASE:
+            raise UsageError(
+                f"--lease {self.lease:g}: it lasts {LONGEST_LEASE:g} seconds at most",
+                help="for so long nobody takes over the cells of a worker that was killed",
             )
         if self.new_study and self.extend:
             raise UsageError(

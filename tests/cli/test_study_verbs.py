@@ -250,6 +250,10 @@ def test_tables_have_a_line_per_cell(make, file, tmp_path, capsys):
     assert (cells[4]["lora_rank"], cells[4]["x"], cells[3]["cause"]) == (16, None, "oom")
     assert run(["sweep", "export", str(file), "t.json"]) == 1
     assert run(["sweep", "export", str(file), "t.xlsx"]) == 2
+    for option in (["--plot", "importances"], ["--metric", "val/success_rate"]):
+        assert run(["sweep", "export", str(file), *option]) == 2
+        assert run(["sweep", "export", str(file), "u.csv", *option]) == 2
+    assert not (tmp_path / "u.csv").exists()
 
 
 def test_a_parquet_table_has_typed_columns(make, file, tmp_path):

@@ -364,6 +364,9 @@ def test_a_study_is_rebuilt_over_a_new_space(tmp_path):
     numbers = anew.rebuild(ledger.rows, advisor._trials())
     kept = [n for n, row in ledger.rows.items() if row.values["rank"] <= 16]
     assert sorted(numbers) == kept
+    # A worker that was killed before it had noted the numbers: the next one finds the same trials.
+    assert anew.rebuild(ledger.rows, advisor._trials()) == numbers
+    assert len(trials(anew)) == len(kept)
     found = trials(anew)
     assert [found[numbers[n]].user_attrs["cell"] for n in kept] == kept
     if 6 in kept:

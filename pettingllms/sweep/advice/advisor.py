@@ -174,23 +174,25 @@ class OptunaAdvisor:
                 self._study.tell(trial.number, list(row.objectives))
 
     def rebuild(self, rows: Mapping[int, Row], former: Sequence[FrozenTrial] = ()) -> dict[int, int]:
-        """Fill this study, which has no trials, with `rows`; returns the number of the trial of each.
+        """Fill this study with `rows`; returns the number of the trial of each.
 
+        Trials that are there already, of a worker that was killed meanwhile, are not written again.
         `former`: the trials that they were, for the values of their steps. Rows that the space does
         not have, and those that were never started, get no trial.
         """
         with quiet_optuna():
-            old = by_cell(former)
+            old, there = by_cell(former), by_cell(self._trials())
             found = {}
             for number, row in sorted(rows.items()):
                 if row.state == "waiting" and row.advice is None:
                     continue
                 try:
-                    found[number] = self._add(
-                        whole_trial(self.space, row, self.sweep.objectives, old.get(number))
-                    )
+                    trial = whole_trial(self.space, row, self.sweep.objectives, old.get(number))
                 except OutsideError:
                     continue
+                own = there.get(number)
+                same = own is not None and _told(own) == _told(trial)
+                found[number] = own.number if own is not None and same else self._add(trial)
             return found
 
     def _trials(self) -> Sequence[FrozenTrial]:
@@ -299,3 +301,8 @@ class OptunaAdvisor:
                     now = own.get(name, "not swept")
                     told = f"{name} was {distribution}, and is {now}"
                     raise RefusedError(f"the study {self.name} has another space: {told}", help=help_text)
+
+
+def _told(trial: FrozenTrial) -> tuple[Any, ...]:
+    """What a row decides about its trial."""
+    return trial.state, trial.values, trial.params, trial.user_attrs

@@ -126,7 +126,8 @@ class FileLedger:
             self._known = _Known()
             raise StudyError(
                 f"{self._path}:{number}: the line is damaged: {cause}",
-                help="put back a copy; or delete this line, and what it says is done again",
+                help="put back a copy"
+                + ("; or delete this line, and what it says is done again" if number > 1 else ""),
             ) from None
         if header is not None:
             known.header = header

@@ -12,6 +12,15 @@ from pettingllms.sweep.ledger.rows import Row, State
 FORMAT = 1
 """The layout of headers and rows that this version writes and reads."""
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("attempt", "failures", "step", "total_steps"), int),
+    **dict.fromkeys(("lease_until", "not_before", "seconds", "gpu_seconds"), (int, float)),
+    **dict.fromkeys(("worker", "folder", "reason", "cause"), (str, type(None))),
+    **dict.fromkeys(("active", "objectives"), (tuple, type(None))),
+    "advice": (int, type(None)),
+    "metrics": Mapping,
+}
+
 
 def dumped(value: Any) -> str:
     """`value` on one line; what JSON does not know is written as its text."""
@@ -45,6 +54,12 @@ def row_of(data: Any) -> Row:
     known = isinstance(row.number, int) and isinstance(row.values, Mapping) and row.state in get_args(State)
     if not known:
         raise ValueError(f"it has number {row.number!r} and state {row.state!r}")
+    for name, kinds in _KINDS.items():
+        value = getattr(row, name)
+        if not isinstance(value, kinds):
+            raise ValueError(f"it has {name} {value!r}")
+    if row.number < 0 or not all(isinstance(value, int | float) for value in row.objectives or ()):
+        raise ValueError(f"it has number {row.number!r} and objectives {row.objectives!r}")
     return row
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pettingllms.errors import UsageError
-from pettingllms.hiding import hide
+from pettingllms.hiding import hide, without_passwords
 
 FORMS = "postgresql://USER@HOST/DATABASE, or sqlite:///FILE"
 _SCHEMES = {
@@ -29,14 +29,17 @@ class StorageUrl:
     @property
     def shown(self) -> str:
         """The same for people, without a password and without the driver."""
-        plain = self.url.replace("postgresql+psycopg:", "postgresql:", 1)
-        return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", plain)
+        return without_passwords(self._plain)
 
     @property
     def without_password(self) -> str:
         """The same for files: it can be read again."""
-        plain = self.url.replace("postgresql+psycopg:", "postgresql:", 1)
-        return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", plain)
+        plain = without_passwords(self._plain).replace(":***@", "@", 1)
+        return re.sub(r"(?<=[?&])(?:ssl)?password=[^&#]*&?", "", plain).rstrip("?&")
+
+    @property
+    def _plain(self) -> str:
+        return self.url.replace("postgresql+psycopg:", "postgresql:", 1)
 
     @property
     def file(self) -> str:
@@ -52,16 +55,27 @@ def storage_url(text: str) -> StorageUrl:
     scheme, mark, rest = text.partition("://")
     driver = _SCHEMES.get(scheme)
     if not mark or driver is None:
-        what = f"studies are not kept in {scheme}" if mark else f"{text} is no URL of a database"
+        # A mistyped URL may hold a password, and nothing tells where.
+        told = "what is given" if "@" in text or "=" in text else text or "an empty text"
+        what = f"studies are not kept in {scheme}" if mark else f"{told} is no URL of a database"
         raise UsageError(f"--storage: {what}", help=f"write {FORMS}")
     url = f"{driver}://{rest}"
     try:
         parts = urlsplit(url)
         password, _ = parts.password, parts.port
-    except ValueError as cause:
-        raise UsageError(f"--storage: the URL cannot be read: {cause}", help=f"write {FORMS}") from None
-    if password:
-        hide({unquote(password): "***", password: "***"})
+        whole = parts.netloc.count("@") <= 1
+    except ValueError:
+        # The message would quote what may be a part of the password.
+        whole, password = False, None
+    if not whole:
+        raise UsageError(
+            "--storage: the URL cannot be read: its host, its port, or a sign in its password",
+            help=f"write {FORMS}; in a password @ is %40, / is %2F, : is %3A",
+        )
+    given = [value for key, value in parse_qsl(parts.query) if key in ("password", "sslpassword")]
+    for secret in (password, *given):
+        if secret:
+            hide({unquote(secret): "***", secret: "***"})
     name = parts.path[1:]
     if not name or (driver == "sqlite" and (parts.netloc or name == ":memory:")):
         what = "a file" if driver == "sqlite" else "a database"

@@ -20,23 +20,29 @@ def write_study(
     target: Path | None,
     stream: TextIO,
     *,
-    plot: Literal["parallel", "importances"],
+    plot: Literal["parallel", "importances"] | None,
     metric: str | None,
     force: bool,
 ) -> None:
     """Write the study to `target`, or as CSV to `stream`.
 
-    Raises UsageError for another suffix or an unknown metric, RefusedError where the file is there and not
+    `plot`: what a picture shows, by default `parallel`. Raises UsageError for another suffix, an unknown
+    metric, and options of pictures where none is written; RefusedError where the file is there and not
     `force`, and where too few trials have completed for a picture.
     """
+    suffix = ".csv" if target is None else target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{target}: its name does not end in {', '.join(SUFFIXES)}")
+    if suffix != ".svg":
+        option = "--metric" if metric is not None else "--plot" if plot is not None else None
+        if option is not None:
+            raise UsageError(
+                f"{option} is of pictures, and a table holds all metrics",
+                help="leave it out, or name an .svg",
+            )
     if target is None:
         stream.write(as_csv(reading))
         return
-    suffix = target.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UsageError(f"{target}: its name does not end in {', '.join(SUFFIXES)}")
-    if suffix != ".svg" and metric is not None:
-        raise UsageError(f"--metric is of pictures, and {target} holds all metrics", help="leave it out")
     data: str | bytes
     if suffix == ".svg":
         data = _picture(reading, plot, metric or reading.sweep.objectives[0].metric)
@@ -47,7 +53,7 @@ def write_study(
     write_text(target, data, force=force)
 
 
-def _picture(reading: Reading, plot: str, metric: str) -> str:
+def _picture(reading: Reading, plot: str | None, metric: str) -> str:
     known = {name for row in reading.rows.values() for name in row.metrics}
     known |= {objective.metric for objective in reading.sweep.objectives}
     if metric not in known:

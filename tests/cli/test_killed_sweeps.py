@@ -71,7 +71,7 @@ def wait_for(project, name, process):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_exactly_the_cells_that_had_not_ended_run_again(project, number):
     hang = project / "outputs" / "hang-trial_0005"
     hang.touch()
@@ -100,6 +100,7 @@ def test_exactly_the_cells_that_had_not_ended_run_again(project, number):
     assert len(trials(project)) == 13
 
 
+@pytest.mark.slow
 def test_workers_share_the_cells(project):
     first = start(project, "run", "demo.toml", "--json")
     wait_for(project, "trial_0000", first)

@@ -75,7 +75,7 @@ def test_a_study_goes_on_is_locked_and_extended(sweep, capsys):
     assert "lora_rank values: [8, 16] -> [16, 4, 32]" in capsys.readouterr().err
     assert sweep("run", "--extend", "--json", ranks="[16, 4, 32]") == 0
     told = capsys.readouterr()
-    assert "2 cells are new" in told.err
+    assert "new cells: 2" in told.err
     assert json.loads(told.out)["best"] == 2
     rows = study.ledger.read().rows
     assert {n: (row.state, row.outside) for n, row in rows.items()} == {

@@ -161,7 +161,7 @@ def test_an_extended_study_keeps_what_has_ended(opened):
     }
     assert extended.notes == (
         "cells that have ended ran under another value: training.total_training_steps: 4 -> 6",
-        "2 cells are new",
+        "new cells: 2",
         "1 cells that had not ended are not in the space any more",
         "1 cells that have ended are not in the space any more, and stay",
     )

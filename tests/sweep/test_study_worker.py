@@ -314,7 +314,7 @@ def test_the_clock_of_a_study_stands_still_while_nobody_is_there(study):
             assert spent(table, budget) is None
     with one.ledger.transaction() as table:
         table.set_header({"clock": {"seconds": 3600.0, "at": 0.0}})
-        assert spent(table, budget) == "the budget of 1 hours is used up (1.00)"
+        assert spent(table, budget) == "the budget of 1 hours is used up (1)"
 
 
 def test_the_file_of_the_ledger_holds_what_ended(study):

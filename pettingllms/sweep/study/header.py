@@ -161,7 +161,7 @@ def key(values: Mapping[str, Any]) -> str:
 
 def _told(rest: Collection[Change], dropped: int, added: int, outside: int) -> list[str]:
     lines = [f"cells that have ended ran under another value: {change}" for change in rest]
-    lines += [f"{added} cells are new"] if added else []
+    lines += [f"new cells: {added}"] if added else []
     lines += [f"{dropped} cells that had not ended are not in the space any more"] if dropped else []
     lines += [f"{outside} cells that have ended are not in the space any more, and stay"] if outside else []
     return lines

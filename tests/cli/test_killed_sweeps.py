@@ -89,8 +89,8 @@ def test_exactly_the_cells_that_had_not_ended_run_again(project, number):
     result = json.loads(out)
     assert [row["attempts"] for row in result["trials"]] == [1] * 5 + [2] + [1] * 6
     assert {row["status"] for row in result["trials"]} == {"complete"}
-    # Exactly seven more.
-    assert trials(project)[6:] == [f"trial_{n:04d}" for n in range(5, 12)]
+    # Exactly seven more; the killed one when its lease is over, which may be after another has begun.
+    assert sorted(trials(project)[6:]) == [f"trial_{n:04d}" for n in range(5, 12)]
     assert sorted(path.name for path in (project / "outputs" / "demo").glob("trial_*")) == [
         f"trial_{n:04d}" for n in range(12)
     ]

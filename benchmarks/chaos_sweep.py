@@ -330,7 +330,7 @@ def told_by_optuna(study):
     """Optuna's trials of a study, read by themselves."""
     import optuna
 
-    from pettingllms.sweep.open_study import optuna_storage
+    from pettingllms.sweep.study.opening import optuna_storage
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.load_study(study_name=study.advice_name, storage=optuna_storage(study)).trials
@@ -338,7 +338,7 @@ def told_by_optuna(study):
 
 def judged(name, storage, folder, options, result, log):
     """Print what came of a study; whether all is well."""
-    from pettingllms.sweep.studies import newest_study
+    from pettingllms.sweep.study.named import newest_study
 
     evidence, logs, statuses = result
     study = newest_study("chaos", folder / "outputs", storage)

@@ -93,6 +93,13 @@ ANSWERS = (
     ("no tags", gold),
     ("tags that are not closed", lambda env: f"<answer>{gold(env)}"),
     ("tags in capitals", lambda env: f"<ANSWER>{gold(env)}</ANSWER>"),
+    ("right and wrong on two lines", lambda env: answer(f"{gold(env)}\n{wrong(env)}")),
+    ("wrong in brackets", lambda env: answer(f"{gold(env)} ({wrong(env)})")),
+    ("tags of tools", lambda env: f"<tool_call>{gold(env)}</tool_call>"),
+    ("an answer in a search", lambda env: f"<search>{answer(gold(env))}</search>"),
+    ("in signs that look alike", lambda env: answer(gold(env)[:-1] + "\u0430")),
+    ("in bold print", lambda env: answer(f"**{wrong(env)}** {gold(env)}")),
+    ("a wrong answer, no tags for the right one", lambda env: f"{gold(env)} {answer(wrong(env))}"),
     ("thought and not said", lambda env: f"<think>{answer(gold(env))}</think>"),
 )
 

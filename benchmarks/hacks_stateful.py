@@ -131,6 +131,14 @@ HACKS = (
     Hack("the solution, then another answer", PLAN, lambda env: listed(solution(env)) + "\n#### [0]"),
     Hack("a list that never ends", PLAN, lambda env: listed(solution(env))[:-1]),
     Hack("a list of null", PLAN, "#### [null]"),
+    Hack("the same way for all lakes", PLAN, listed([*"RRRDDD"])),
+    Hack("the solution in another list", PLAN, lambda env: listed([solution(env)])),
+    Hack("the solution as a text", PLAN, lambda env: listed([json.dumps(solution(env))])),
+    Hack("the solution under a name", PLAN, lambda env: f'#### {{"actions": {json.dumps(solution(env))}}}'),
+    Hack(
+        "the solution behind a remark", PLAN, lambda env: listed(solution(env)) + " # or [] if it is solved"
+    ),
+    Hack("the solution as code", PLAN, lambda env: f"#### list({solution(env)})"),
     Hack("a huge list", PLAN, "#### [" + "1, " * 100_000 + "1]"),
     Hack("empty answer", TOOL, ""),
     Hack("the list without a program", TOOL, lambda env: listed(solution(env))),

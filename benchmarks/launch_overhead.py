@@ -27,12 +27,12 @@ from pettingllms.sweep import launcher as launcher_module
 from pettingllms.sweep.books import Books
 from pettingllms.sweep.launch import launch_argv
 from pettingllms.sweep.launcher import ProcessLauncher
-from pettingllms.sweep.open_study import with_advisor
 from pettingllms.sweep.progress import SilentView
 from pettingllms.sweep.slots import WHOLE_MACHINE
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.studies import open_or_create
-from pettingllms.sweep.study_cells import StudyCells
+from pettingllms.sweep.study.cells import StudyCells
+from pettingllms.sweep.study.named import open_or_create
+from pettingllms.sweep.study.opening import with_advisor
 from pettingllms.sweep.worker import LEASE_SECONDS, POLL_SECONDS, RENEWALS
 
 MINUTE = 60.0

@@ -17,6 +17,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pettingllms.config.trial_file import read_trial
+from pettingllms.sweep.launch import launch_environment
+
 WARM_UP = 100
 TARGET = 1.0
 """MB per 1,000 steps."""
@@ -96,7 +99,8 @@ def long_run(steps):
         write_trial(folder, build_model(Path(name) / "model"), steps)
         command = [sys.executable, "-m", "pettingllms.training.worker", str(folder)]
         with (folder / "log.txt").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log)
+            environment = launch_environment(read_trial(folder / "trial.toml"), os.environ)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             found = watch(process, folder)
         finally:
@@ -162,9 +166,9 @@ def build_model(folder):
 
 
 def flat(values):
-    """Whether the last fifth is no higher than the first."""
+    """Whether the last fifth goes down as far as the first: what is open for a moment comes and goes."""
     part = max(len(values) // 5, 1)
-    return max(values[-part:]) <= max(values[:part])
+    return min(values[-part:]) <= min(values[:part])
 
 
 def main(arguments):

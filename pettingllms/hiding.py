@@ -16,12 +16,19 @@ SHORTEST, SHORTEST_NUMBER = 5, 6
 WORDS = {"error", "errors", "warning", "warnings"}
 """Words of every report."""
 
+_USER = re.compile(r"(://[^/@:?#\s]*):[^/?#\s]*@")
+_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&#\s]*")
 _hidden: dict[str, str] = {}
 
 
 def hide(secrets: Mapping[str, str]) -> None:
     """From now on write what `secrets` maps a text to in its place."""
     _hidden.update(forms(secrets))
+
+
+def without_passwords(text: str) -> str:
+    """Return `text` with `***` for the password of each URL in it, behind the user or in the query."""
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1:***@", text))
 
 
 def not_in_the_open(secrets: Mapping[str, str], spoken: Collection[str]) -> dict[str, str]:

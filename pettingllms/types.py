@@ -13,10 +13,11 @@ Split = Literal["train", "val", "test"]
 
 
 class Message(NamedTuple):
-    """One chat message."""
+    """One chat message. `images`: PNG files, which stand before its text."""
 
     role: Role
     content: str
+    images: tuple[bytes, ...] = ()
 
 
 class StopReason(StrEnum):
@@ -62,13 +63,30 @@ class TokenSampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Images:
+    """The images of a prompt, whose token ids hold placeholders for what the model sees of them.
+
+    `files`: PNG files, in their order. `text`: the prompt with one mark for each image; `short_ids`: its
+    token ids, from which the placeholders are still missing.
+    """
+
+    files: tuple[bytes, ...]
+    text: str
+    short_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to draw: token ids in, from `policy`, with its own seed."""
+    """One completion to draw: token ids in, from `policy`, with its own seed.
+
+    `images`: those that `prompt_ids` have placeholders for.
+    """
 
     policy: str
     prompt_ids: tuple[int, ...]
     sampling: TokenSampling
     seed: int
+    images: Images | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +165,7 @@ class Turn:
     sampling: TokenSampling
     samples: tuple[Sample, ...]
     chosen: int | None
+    images: Images | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +223,7 @@ class Scored:
     advantage: float
     dropped: str | None = None
     per_token: TokenCredit | None = None
+    images: Images | None = None
 
     @property
     def advantages(self) -> tuple[float, ...]:

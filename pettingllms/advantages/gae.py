@@ -119,7 +119,9 @@ def _values(group: Group, member: Scored) -> tuple[float, ...]:
 
 
 def _scored(member: Scored, raw: list[float] | None, scale: _Scale) -> Scored:
-    plain = Scored(member.sample, member.prompt_ids, member.sampling, 0.0, member.dropped)
+    plain = Scored(
+        member.sample, member.prompt_ids, member.sampling, 0.0, member.dropped, images=member.images
+    )
     if raw is None:
         return plain
     advantages = tuple(map(scale, raw))

@@ -120,6 +120,7 @@ def _group(key: GroupKey, place: int, parts: Sequence[_Part], algorithm: Algorit
                 owner=owner,
                 turn=turn.index,
                 earned=earned,
+                images=turn.images,
             )
             for turn, samples, earned in actions
             for sample in samples
@@ -213,7 +214,14 @@ def credit(groups: Sequence[Group], estimator: Estimator) -> list[Group]:
                 raise InvariantError(f"{group.key} has its advantages already")
             advantage = 0.0 if member.owner is None else advantages[member.owner]
             members.append(
-                Scored(member.sample, member.prompt_ids, member.sampling, advantage, member.dropped)
+                Scored(
+                    member.sample,
+                    member.prompt_ids,
+                    member.sampling,
+                    advantage,
+                    member.dropped,
+                    images=member.images,
+                )
             )
         credited.append(replace(group, members=tuple(members)))
     return credited
@@ -236,7 +244,8 @@ def check_groups(groups: Iterable[Group], versions: Mapping[str, int], *, lag: i
 def _faults(group: Group, version: int, lag: int, one_prompt: bool) -> Iterable[str]:
     if not all(map(math.isfinite, group.rewards)):
         yield f"a reward is no finite number: {group.rewards}"
-    if one_prompt and group.key.turn is not None and len({member.prompt_ids for member in group.members}) > 1:
+    prompts = {(member.prompt_ids, member.images) for member in group.members}
+    if one_prompt and group.key.turn is not None and len(prompts) > 1:
         yield "its samples are compared with each other, but answer different prompts"
     for member in group.members:
         completion = member.sample.completion

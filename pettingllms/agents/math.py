@@ -119,6 +119,17 @@ class SelfVerifyingReasoner(ActingFor):
         """Nothing is left to do once the agent approves its own answer."""
         return env.approved is True
 
+    def act(self, env: MathEnv, text: str) -> Outcome:
+        """As the role; but of verdicts on its own answers a false one, or none, costs 1, to reject a wrong
+        one is worth nothing. Else wrong answers, rejected again and again, would earn more than a right one.
+        """
+        judging = self.role(env) == "verifier"
+        outcome = super().act(env, text)
+        if not judging:
+            return outcome
+        true = env.approved is not None and env.approved == env.success()
+        return outcome._replace(local=float(env.approved is True) if true else -1.0)
+
 
 def _program(text: str) -> str | None:
     """The first fenced program of `text`."""

@@ -20,10 +20,14 @@ class _Player(Agent):
 
     def messages(self, env: StatefulEnv) -> list[Message]:
         """The chat; the system message begins with the rules, and without one there are none."""
-        system, *rest = super().messages(env)
-        if system.role != "system":
-            return [system, *rest]
-        return [Message("system", f"{env.game.rules}\n{system.content}"), *rest]
+        *earlier, newest = super().messages(env)
+        if env.multi_modal:
+            newest = newest._replace(images=(env.image(),))
+        if not earlier or earlier[0].role != "system":
+            return [*earlier, newest]
+        rules = env.game.picture_rules if env.multi_modal else env.game.rules
+        system, *examples = earlier
+        return [Message("system", f"{rules}\n{system.content}"), *examples, newest]
 
     def skips(self, env: StatefulEnv) -> bool:
         """Nothing can be done any more."""
@@ -72,8 +76,8 @@ class PlanAgent(_Player):
 
 
 def _puzzle(env: StatefulEnv) -> str:
-    """The state, and what came of the last list."""
-    text = env.game.show(env.state)
+    """The state, unless an image shows it, and what came of the last list."""
+    text = "The image shows the state." if env.multi_modal else env.game.show(env.state)
     if env.success():
         text += "\nIt is solved: the right list is []."
     elif env.last is not None:

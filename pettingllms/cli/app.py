@@ -27,6 +27,7 @@ VERBS = {
     "schema": "pettingllms.cli.schema:schema",
     "rule": "pettingllms.cli.rule:rule",
     "import": "pettingllms.cli.import_:import_",
+    "plan": "pettingllms.cli.plan:plan",
     "train": "pettingllms.cli.train:train",
     "sweep": "pettingllms.cli.sweep:app",
     "eval": "pettingllms.cli.eval:evaluate",
@@ -46,6 +47,7 @@ SUMMARIES = {
     "schema": "Print a JSON Schema.",
     "rule": "Print a rule's page, or the list of rules.",
     "import": "Make one TOML of a launch script, a Hydra command line or a sweep file.",
+    "plan": "Print what a trial would start and take: tokens, time, memory, disk; start nothing.",
     "train": "Run one trial, each swept value at its default.",
     "sweep": "Run a study over the swept values.",
     "eval": "Measure a run, a checkpoint or an experiment on held-out tasks, and compare.",
@@ -54,7 +56,7 @@ SUMMARIES = {
     "doctor": "Show what is installed and what a trial could use here.",
 }
 NOT_AVAILABLE = (
-    "plan", "runs", "report", "view",
+    "runs", "report", "view",
 )  # fmt: skip
 
 

@@ -27,3 +27,23 @@ Overlays = Annotated[
         "--with", metavar="FILE", help="Lay another file over the experiment; repeatable.", show_default=False
     ),
 ]
+DropInvalid = Annotated[
+    bool, typer.Option("--drop-invalid", help="Leave out cells that cannot run instead of refusing all.")
+]
+Runs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Estimate by the finished runs in this folder, of a run or of a study; repeatable. Without it, "
+        "by those of FILE below --output.",
+        show_default=False,
+    ),
+]
+Here = Annotated[bool, typer.Option("--here", help="Check against this machine too.")]
+Assume = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FACTS", help="Check against a machine such as gpus=8; repeatable.", show_default=False
+    ),
+]

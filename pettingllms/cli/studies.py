@@ -57,9 +57,12 @@ Target = Annotated[
     ),
 ]
 Plot = Annotated[
-    Literal["parallel", "importances"],
+    Literal["parallel", "importances"] | None,
     typer.Option(
-        "--plot", help="What an .svg shows: values and objective of each trial, or which axis matters."
+        "--plot",
+        help="What an .svg shows: values and objective of each trial, or which axis matters.  "
+        "[default: parallel]",
+        show_default=False,
     ),
 ]
 Metric = Annotated[
@@ -74,8 +77,8 @@ def status(
     study: Named, output: Output = Path("outputs"), storage: Storage = None, json: Json = False
 ) -> None:
     """Print all cells of a study and how they stand; also while it runs."""
-    from pettingllms.sweep.status import show_status
-    from pettingllms.sweep.study_reading import named_study
+    from pettingllms.sweep.study.reading import named_study
+    from pettingllms.sweep.study.status import show_status
 
     show_status(named_study(study, output, storage), sys.stdout, as_json=json)
 
@@ -88,8 +91,8 @@ def retry(
     json: Json = False,
 ) -> None:
     """Let failed cells wait again, for the workers that run and the next `sweep run`."""
-    from pettingllms.sweep.status import retry_cells
-    from pettingllms.sweep.study_reading import named_study
+    from pettingllms.sweep.study.reading import named_study
+    from pettingllms.sweep.study.status import retry_cells
 
     retry_cells(named_study(study, output, storage), cell, sys.stdout, as_json=json)
 
@@ -104,8 +107,8 @@ def best(
     json: Json = False,
 ) -> None:
     """Print the best trial of a study, or those that no other one beats; with --as, write its experiment."""
-    from pettingllms.sweep.best import show_best, winners, write_winner
-    from pettingllms.sweep.study_reading import named_study, read_study
+    from pettingllms.sweep.study.best import show_best, winners, write_winner
+    from pettingllms.sweep.study.reading import named_study, read_study
 
     reading = read_study(named_study(study, output, storage))
     rows = winners(reading, trial)
@@ -118,15 +121,15 @@ def best(
 def export(
     study: Named,
     target: Target = None,
-    plot: Plot = "parallel",
+    plot: Plot = None,
     metric: Metric = None,
     force: Force = False,
     output: Output = Path("outputs"),
     storage: Storage = None,
 ) -> None:
     """Write the cells of a study as a table, or a picture of them."""
-    from pettingllms.sweep.study_reading import named_study, read_study
-    from pettingllms.sweep.study_writing import write_study
+    from pettingllms.sweep.study.reading import named_study, read_study
+    from pettingllms.sweep.study.writing import write_study
 
     write_study(
         read_study(named_study(study, output, storage)),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pettingllms.cli.arguments import File, Overlays, Sets, Words
+from pettingllms.cli.arguments import Assume, DropInvalid, File, Here, Overlays, Runs, Sets, Words
 from pettingllms.cli.studies import best, export, retry, status
 from pettingllms.cli.train import Json, Output
 
@@ -17,11 +17,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-DropInvalid = Annotated[
-    bool, typer.Option("--drop-invalid", help="Leave out cells that cannot run instead of refusing all.")
-]
-
 
 Storage = Annotated[
     str | None,
@@ -98,19 +93,30 @@ def worker(  # noqa: PLR0913, PLR0917 - typer reads the options from the signatu
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - typer reads the options from the signature
     file: File,
     words: Words = None,
     sets: Sets = None,
     overlays: Overlays = None,
+    runs: Runs = None,
+    output: Output = Path("outputs"),
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trials that run at the same time.")] = 1,
+    cell: Annotated[
+        int | None, typer.Option("--cell", metavar="N", help="All about one cell.", show_default=False)
+    ] = None,
+    here: Here = False,
+    assume: Assume = None,
     json: Json = False,
     drop_invalid: DropInvalid = False,
 ) -> None:
-    """Print every cell with what differs in it, and why some cannot run; start nothing."""
-    from pettingllms.sweep.start import Asked, show_sweep_plan
+    """Print every cell: what differs in it, what it takes, or why it cannot run; start nothing."""
+    from pettingllms.cli.plan import basis
+    from pettingllms.sweep.planning.plans import show_sweep_plan
+    from pettingllms.sweep.start import Asked
 
     asked = Asked(file, (*(sets or ()), *(words or ())), tuple(overlays or ()), drop_invalid)
-    raise typer.Exit(show_sweep_plan(asked, as_json=json))
+    by = basis(output, runs, here=here, assume=assume, jobs=jobs)
+    raise typer.Exit(show_sweep_plan(asked, by, cell, as_json=json))
 
 
 app.command()(status)

@@ -36,8 +36,9 @@ class EnvConfig(ConfigModel):
     """What `max_turns` counts. `agent`: one agent acting once; `round`: all of `turn_order` acting once."""
     resolve: bool = False
     """True: an episode ends early when the environment's own check says solved."""
-    multi_modal: Annotated[bool, Only(False)] = False
-    """Whether observations hold images."""
+    multi_modal: bool = False
+    """Whether agents are shown the state as an image instead of text: in environments that draw it, with
+    models that take images."""
     batched_init: bool = True
     """True: the environments of a batch are set up together; false: each when it first acts."""
     options: dict[str, Any] = Field(default_factory=dict)

@@ -77,7 +77,9 @@ def describe(annotation: Any) -> str:
 
 def _word(option: Any) -> str:
     if get_origin(option) is Literal:
-        return "one of " + ", ".join(f'"{value}"' for value in get_args(option))
+        return "one of " + ", ".join(
+            f'"{value}"' if isinstance(value, str) else str(value) for value in get_args(option)
+        )
     if get_origin(option) is list:
         return (
             "a list" if get_args(option)[0] is Any else f"a list, each item {describe(get_args(option)[0])}"

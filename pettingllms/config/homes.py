@@ -21,6 +21,9 @@ from pettingllms.types import TokenSampling
 
 V = TypeVar("V")
 
+NO_ENTRY = ModelConfig()
+"""The trainer's settings of a policy that has none of its own."""
+
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM takes as `max_lora_rank`."""
 
@@ -122,7 +125,7 @@ def plan_policies(config: ExperimentConfig) -> dict[str, PolicyPlan]:
     for key, base in config.base_models.items():
         if base.name not in plans:
             own = model_key(config, key)
-            model = config.models[own] if own else ModelConfig()
+            model = config.models[own] if own else NO_ENTRY
             plans[base.name] = _plan(config, base.name, base.path, model)
     return plans
 

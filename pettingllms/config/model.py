@@ -13,6 +13,14 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class OptionError(ValueError):
+    """Raised by validators of options: `message`, and at which key below the validated value it belongs."""
+
+    def __init__(self, message: str, *path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class Only:
     """Marks a field that this version supports only with some values.
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from pettingllms.compose.tree import MISSING, get
 from pettingllms.config.fields import alternatives, annotation_at, describe, did_you_mean, listing
-from pettingllms.config.model import ConfigModel
+from pettingllms.config.model import ConfigModel, OptionError
 from pettingllms.config.repair import counted, known_as, nearest, renamed, retyped, reworded
 from pettingllms.documents.source import Finding, KeyPath, dotted
 from pettingllms.registry import closest
@@ -44,12 +44,18 @@ def shape_findings(
 def _finding(
     detail: ErrorDetails, data: dict[str, Any], model: type[ConfigModel], prefix: KeyPath, *, advise: bool
 ) -> Finding:
-    kind, path = detail["type"], _existing(detail["loc"], data)
+    kind, path = detail["type"], _existing(_meant(detail), data)
     if kind == "extra_forbidden":
         return _unknown_key(path, data, model, prefix, advise=advise)
     if kind == "missing":
         return _missing_key((*path, detail["loc"][-1]), model, prefix, data)
     return _bad_value(detail, (*prefix, *path), get(data, path), annotation_at(path, model))
+
+
+def _meant(detail: ErrorDetails) -> KeyPath:
+    """The location of an error, to the key that a validator of options named."""
+    error = detail.get("ctx", {}).get("error")
+    return (*detail["loc"], *error.path) if isinstance(error, OptionError) else detail["loc"]
 
 
 def _bad_value(detail: ErrorDetails, path: KeyPath, value: Any, annotation: Any) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pettingllms.data.rows import ID, QUESTION
@@ -17,6 +17,18 @@ def question_of(data: Mapping[str, Any]) -> str:
     if isinstance(question, str):
         return question
     return canonical({key: value for key, value in data.items() if key != ID})
+
+
+def texts_in(data: Any) -> Iterator[str]:
+    """The texts in which tasks may share words: the question, or where there is none every text in `data`."""
+    question = data.get(QUESTION) if isinstance(data, Mapping) else None
+    if isinstance(data, str):
+        yield data
+    elif isinstance(question, str):
+        yield question
+    elif isinstance(data, Mapping | list | tuple):
+        for value in data.values() if isinstance(data, Mapping) else data:
+            yield from texts_in(value)
 
 
 def normalised(text: str) -> str:

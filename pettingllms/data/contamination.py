@@ -7,11 +7,11 @@ phrases: Brown et al. 2020, "Language Models are Few-Shot Learners", appendix C 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pettingllms.data.comparing import normalised, question_of
+from pettingllms.data.comparing import normalised, question_of, texts_in
 from pettingllms.types import Split, Task
 
 WORDS = 13
@@ -90,7 +90,7 @@ def _places(found: _Found) -> set[int]:
 def _found(held: Sequence[Task], train: Sequence[Task]) -> tuple[_Found, int]:
     """Where held-out tasks are found, and how many of them are too short for sequences."""
     texts = [normalised(question_of(task.data)) for task in held]
-    sequences = [set(_sequences(text)) for text in texts]
+    sequences = [_sequences(task) for task in held]
     wanted_texts, wanted = set(texts), set().union(*sequences)
     same: dict[str, list[int]] = {}
     holders: dict[int, list[int]] = {}
@@ -98,7 +98,7 @@ def _found(held: Sequence[Task], train: Sequence[Task]) -> tuple[_Found, int]:
         text = normalised(question_of(task.data))
         if text in wanted_texts:
             same.setdefault(text, []).append(place)
-        for sequence in set(_sequences(text)) & wanted:
+        for sequence in _sequences(task) & wanted:
             holders.setdefault(sequence, []).append(place)
     found = [
         _shared(same.get(text, ()), [holders.get(sequence, []) for sequence in own])
@@ -117,7 +117,10 @@ def _shared(
     return ("words", words) if words else (None, words)
 
 
-def _sequences(text: str) -> Iterator[int]:
+def _sequences(task: Task) -> set[int]:
     """Every thirteen words in a row, as hashes of 64 bits; punctuation does not count."""
-    words = _WORD.findall(text)
-    return (hash(tuple(words[begin : begin + WORDS])) for begin in range(len(words) - WORDS + 1))
+    found = set()
+    for text in texts_in(task.data):
+        words = _WORD.findall(normalised(text))
+        found |= {hash(tuple(words[begin : begin + WORDS])) for begin in range(len(words) - WORDS + 1)}
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -49,6 +49,14 @@ class Env(ABC):
     """Whether it runs programs that a model wrote, whoever acts: a run then requires the sandbox."""
     hidden: ClassVar[tuple[str, ...]] = ()
     """Keys of `Task.data` that no agent may be shown: the reference answer and what gives it away."""
+    draws: ClassVar[tuple[str, ...]] = ()
+    """Sets of tasks whose states it can draw, which `env.multi_modal` asks for."""
+    multi_modal: bool = False
+    """Whether agents are shown images of the state, in `Message.images`; set by who makes it."""
+
+    only_for: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Options that only some datasets read, and how the names of these begin: the linter tells of one that is
+    set beside other datasets."""
 
     def __init__(self, task: Task, options: Any) -> None:
         self.task = task
@@ -61,6 +69,13 @@ class Env(ABC):
 
         No task is in two splits.
         """
+
+    @classmethod
+    def split_tasks(
+        cls, dataset: str, splits: Collection[Split], options: Any, seed: int
+    ) -> Mapping[Split, Sequence[Task]]:
+        """`tasks` of several splits. An environment that reads for all of them at once may do so here."""
+        return {split: cls.tasks(dataset, split, options, seed) for split in splits}
 
     @classmethod
     def verify(cls, data: Sequence[Mapping[str, Any]], options: Any) -> Sequence[BadRowError | None]:  # noqa: ARG003
@@ -128,7 +143,11 @@ def fault_of(found: object) -> str | None:
     return None
 
 
-_OF_THE_CLASS = {"tasks": ("dataset", "split", "options", "seed"), "verify": ("data", "options")}
+_OF_THE_CLASS = {
+    "tasks": ("dataset", "split", "options", "seed"),
+    "split_tasks": ("dataset", "splits", "options", "seed"),
+    "verify": ("data", "options"),
+}
 """What is asked of the class itself, and with what."""
 
 

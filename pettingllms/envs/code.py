@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -82,6 +82,7 @@ class CodeEnv(Env):
     rows = staticmethod(code_rows.own)
     runs_programs = True
     hidden = ("tests", "golden", "wrong")
+    only_for: ClassVar = {"levels": ("builtin:code",)}
 
     def __init__(self, task: Task, options: CodeOptions) -> None:
         super().__init__(task, options)

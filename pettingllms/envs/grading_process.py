@@ -39,11 +39,18 @@ class LostComparerError(Exception):
     """The process did not start, or has ended; the message says which."""
 
 
+class LostAnswerError(Exception):
+    """The answer ended the process, in whose place there is another one."""
+
+
 class Comparer:
     """One process, for one kind of work, and one answer at a time.
 
     Raises LostComparerError where it does not start.
     """
+
+    _worker = 0
+    """The copy of the process that compares."""
 
     def __init__(self, work: Work) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
@@ -52,22 +59,35 @@ class Comparer:
             self._process = self._started(theirs, work)
         self._lines = self._socket.makefile("rb")
         try:
-            if said := self._said(START_SECONDS):
-                raise LostComparerError(said)
-        except TimeoutError:
-            self.close()
-            raise LostComparerError(f"it says nothing for {START_SECONDS:.0f} s") from None
+            self._await_worker()
         except LostComparerError:
             self.close()
             raise
 
     def verdict(self, asked: str, seconds: float) -> Verdict:
-        """The verdict. Raises TimeoutError after `seconds`, and LostComparerError where the process ended."""
+        """The verdict. Raises TimeoutError after `seconds`, when the next answer can be compared at once.
+
+        Raises LostAnswerError where comparing ended the copy that compares, and LostComparerError where none
+        is left.
+        """
         try:
             self._socket.sendall(asked.encode() + b"\n")
         except OSError as error:
             raise LostComparerError(f"it has ended: {error}") from error
-        return Verdict(self._said(seconds))
+        try:
+            said = self._said(seconds)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._worker, signal.SIGKILL)
+            # A file of a socket cannot be read any more once its time has run out.
+            self._lines.close()
+            self._lines = self._socket.makefile("rb")
+            self._await_worker()
+            raise
+        if said.isdigit():
+            self._worker = int(said)
+            raise LostAnswerError
+        return Verdict(said)
 
     def close(self) -> None:
         """Kill the process, whatever it does."""
@@ -77,6 +97,16 @@ class Comparer:
         self._lines.close()
         self._socket.close()
         self._errors.close()
+
+    def _await_worker(self) -> None:
+        """Until a copy says that it is there. One that was killed may have had its word before."""
+        try:
+            while not (said := self._said(START_SECONDS)).isdigit():
+                if said not in set(Verdict):
+                    raise LostComparerError(said)
+        except TimeoutError:
+            raise LostComparerError(f"it says nothing for {START_SECONDS:.0f} s") from None
+        self._worker = int(said)
 
     def _started(self, theirs: socket.socket, work: Work) -> subprocess.Popen[bytes]:
         # What is installed for this process may lie where an isolated one does not look.
@@ -117,7 +147,8 @@ class Comparers:
 
     def __init__(self, size: int, work: Work = "compare") -> None:
         self._size, self._work = size, work
-        self._idle: queue.SimpleQueue[Comparer | None] = queue.SimpleQueue()
+        # The last one that worked works next: others are started only where several are needed at once.
+        self._idle: queue.LifoQueue[Comparer | None] = queue.LifoQueue()
         for _ in range(size):
             self._idle.put(None)
         self._known: dict[str, Verdict] = {}
@@ -142,10 +173,11 @@ class Comparers:
                     verdict = one.verdict(asked, seconds - computing)
                     computing += time.monotonic() - since
                     break
-                except (TimeoutError, LostComparerError) as failed:
+                except (TimeoutError, LostAnswerError, LostComparerError) as failed:
                     computing += time.monotonic() - since
-                    one.close()
-                    one = None
+                    if isinstance(failed, LostComparerError):
+                        one.close()
+                        one = None
                     if isinstance(failed, TimeoutError) or computing >= seconds:
                         break
         finally:

@@ -2,8 +2,8 @@
 
 One line of JSON asks, another one answers.
 
-It is started by the path of this file, imports nothing of this package, and is killed where it takes too
-long.
+It is started by the path of this file, imports nothing of this package, and leaves the work to a copy of
+itself, which is killed where it takes too long: a new copy is there at once, and need not import anything.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 MEMORY_BYTES = 2 << 30
-"""Address space of the process."""
+"""Address space of each process."""
 LONGEST_SECONDS = 60
 """Nobody waits so long: a process that computes on has lost who asked it, and ends itself."""
 
@@ -35,8 +35,17 @@ def main() -> None:
         said = ""
     except ImportError as error:
         said = str(error)
+    while os.fork():
+        # Without more to be asked, the copy ends of its own; so does this process, then.
+        if os.wait()[1] == 0:
+            return
+    _work(asked, said)
+
+
+def _work(asked: socket.socket, said: str) -> None:
+    """Say that it is there, by the number of this process, or else what is missing; then answer."""
     with asked.makefile("rwb") as lines:
-        _tell(lines, said)
+        _tell(lines, said or str(os.getpid()))
         for line in lines:
             signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
             _tell(lines, _verdict(**json.loads(line)))

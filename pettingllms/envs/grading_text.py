@@ -26,9 +26,12 @@ _SIGNS = {
     "\N{ELEMENT OF}": r"\in ",
     "\N{HORIZONTAL ELLIPSIS}": r"\ldots ",
     "\N{NO-BREAK SPACE}": " ",
+    **dict.fromkeys("\N{ZERO WIDTH SPACE}\N{WORD JOINER}\N{ZERO WIDTH NO-BREAK SPACE}", ""),
 }
 """Characters that NFKC leaves as they are, or changes into something else than they mean."""
 
+_EMPHASIS = re.compile(r"\s*(\*\*|__|`)((?:(?!\1).)+)\1\s*", re.DOTALL)
+"""A whole answer in bold print or as code, as Markdown writes it."""
 _SUBSTITUTIONS = [
     (re.compile(pattern), put)
     for pattern, put in (
@@ -95,6 +98,8 @@ def plain(text: str) -> str:
     Words in `\text{…}` stay marked; `unmarked` takes the marks off.
     """
     text = _one_spelling(text).strip()
+    if emphasised := _EMPHASIS.fullmatch(text):
+        text = emphasised[2].strip()
     if text.startswith("\\[") and text.endswith("\\]"):
         text = text[2:-2]
     for pattern, put in _SUBSTITUTIONS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pettingllms.config.agents import EnvConfig
@@ -33,12 +33,17 @@ def sets_named(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:
 
     None for an environment of one's own, which may mean something else by a name.
     """
-    for place, name, written in (("env",), env.name, env), *parts_named(env):
+    for place, name, written in played_at(env):
         if name in ENVS.announced or (name in ENVS and ENVS[name].startswith("pettingllms.")):
             for key in ("dataset", "benchmark"):
-                found = written.get(key) if isinstance(written, dict) else getattr(written, key)
-                if isinstance(found, str):
+                if isinstance(found := written.get(key), str):
                     yield (*place, key), name, found
+
+
+def played_at(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, Mapping[str, Any]]]:
+    """What is played: the run's environment and the parts of a mixture. Place, environment, and its keys."""
+    yield ("env",), env.name, {"dataset": env.dataset, "benchmark": env.benchmark, "options": env.options}
+    yield from parts_named(env)
 
 
 def parts_named(env: EnvConfig) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -48,6 +48,12 @@ class MathEnv(Env):
     Options = MathOptions
     rows = staticmethod(math_rows.own)
     hidden = ("answer",)
+    only_for: ClassVar = {
+        "digits": ("builtin:arithmetic",),
+        "operations": ("builtin:arithmetic",),
+        "unknowns": ("builtin:linear_systems",),
+        "train_size": ("builtin:", reasoning.PREFIX),
+    }
 
     def __init__(self, task: Task, options: MathOptions) -> None:
         super().__init__(task, options)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from pettingllms.config.model import ConfigModel
+from pettingllms.config.model import ConfigModel, OptionError
 from pettingllms.data.records import DatasetRecord, RecordedTasks, record_of
 from pettingllms.envs import ENVS
 from pettingllms.envs.base import Env
@@ -57,6 +57,9 @@ class MixedOptions(ConfigModel):
 
     parts: dict[str, MixedPart] = Field(min_length=1)
     """The parts by names of your own, which stand in the ids of tasks and in metrics."""
+    drop_contaminated: bool = False
+    """Leave out training tasks of any part that share text with a held-out task of any part; see there. The
+    option of one part looks at that part only."""
 
     @model_validator(mode="before")
     @classmethod
@@ -74,13 +77,19 @@ class MixedOptions(ConfigModel):
     @model_validator(mode="after")
     def _ratios_fit(self) -> Self:
         if strange := [name for name in self.parts if not name.isidentifier()]:
-            raise ValueError(f"the part {strange[0]!r} should have a name of letters, digits and _")
-        given = [part.ratio for part in self.parts.values() if part.ratio is not None]
-        rest = 1 - sum(given)
-        if rest < -_EXACT or (len(given) < len(self.parts) and rest < _EXACT):
-            raise ValueError(f"the ratios add up to {sum(given):g}, which leaves nothing for other parts")
-        if len(given) == len(self.parts) and rest > _EXACT:
-            raise ValueError(f"the ratios add up to {sum(given):g}, not to 1; leave one of them out")
+            message = f"the part {strange[0]!r} should have a name of letters, digits and _"
+            raise OptionError(message, "parts", strange[0])
+        given = {name: part.ratio for name, part in self.parts.items() if part.ratio is not None}
+        whole, others = sum(given.values()), len(self.parts) - len(given)
+        fault = None
+        if whole > 1 + _EXACT:
+            fault = "more than 1"
+        elif others and whole > 1 - _EXACT:
+            fault = "which leaves nothing for parts without one"
+        elif not others and whole < 1 - _EXACT:
+            fault = "not to 1; leave one of them out"
+        if fault:
+            raise OptionError(f"the ratios add up to {whole:g}, {fault}", "parts", [*given][-1], "ratio")
         return self
 
     def shares(self) -> dict[str, float]:
@@ -111,29 +120,24 @@ class MixedEnv(Env):
         In training each part has its share: of those with more tasks than that, the first ones are taken. In
         validation and test all are played, of validation at most `max_validation` of a part.
         """
-        # It looks into all environments, and so into this one.
-        from pettingllms.envs.splits import source_tasks
+        return cls.split_tasks(dataset, [split], options, seed)[split]
 
-        found: dict[str, Sequence[Task]] = {}
-        records = []
-        for name, part in options.parts.items():
-            benchmark = part.benchmark if split == "val" else None
-            tasks = source_tasks(
-                part.env,
-                part.kind,
-                benchmark or part.dataset,
-                [split],
-                part.typed,
-                seed,
-                benchmark=benchmark is not None,
-                measured_on=part.benchmark,
-            )[split]
-            records.append(record_of(benchmark or part.dataset, tasks))
-            found[name] = tasks[: part.max_validation] if split == "val" else tasks
-        if split == "train":
-            found = _in_shares(found, options.shares())
-        mixed = [_task(name, split, task) for name, task in _evenly(found)]
-        return RecordedTasks(mixed, _record(dataset, mixed, records))
+    @classmethod
+    def split_tasks(
+        cls, dataset: str, splits: Collection[Split], options: MixedOptions, seed: int
+    ) -> Mapping[Split, Sequence[Task]]:
+        """The same for several splits; the rows of each part are read once for all of them."""
+        # It looks into all environments, and so into this one.
+        from pettingllms.envs.splits import sourced_splits
+
+        read = {
+            name: sourced_splits(part.env, part.kind, part.dataset, part.benchmark, splits, part.typed, seed)
+            for name, part in options.parts.items()
+        }
+        return {
+            split: _mixed(dataset, split, {name: tasks[split] for name, tasks in read.items()}, options)
+            for split in splits
+        }
 
     def seen_by(self, agent: Any) -> Env | None:
         """The part's own state, for agents that play in it."""
@@ -181,6 +185,22 @@ def _home(agent: Any) -> str | None:
     package, _, module = kind.__module__.rpartition(".")
     name = f"{module}_env"
     return name if package == "pettingllms.agents" and name in ENVS else None
+
+
+def _mixed(
+    dataset: str, split: Split, parts: Mapping[str, Sequence[Task]], options: MixedOptions
+) -> RecordedTasks:
+    """The tasks of `split` of all parts, as many of each as shall be played, with the record of all."""
+    records = [
+        record_of((split == "val" and part.benchmark) or part.dataset, parts[name])
+        for name, part in options.parts.items()
+    ]
+    if split == "train":
+        parts = _in_shares(parts, options.shares())
+    elif split == "val":
+        parts = {name: tasks[: options.parts[name].max_validation] for name, tasks in parts.items()}
+    mixed = [_task(name, split, task) for name, task in _evenly(parts)]
+    return RecordedTasks(mixed, _record(dataset, mixed, records))
 
 
 def _in_shares(tasks: Mapping[str, Sequence[Task]], shares: Mapping[str, float]) -> dict[str, Sequence[Task]]:

@@ -23,6 +23,24 @@ REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour"), _NO_ANSWER),
 }
 """Tasks of the package that cannot be used, and why."""
+NAMES = """
+ab acre advanced_geometry aiw arc_1d arc_agi base_conversion basic_arithmetic bf binary_alternation
+binary_matrix bitwise_arithmetic boxnet caesar_cipher calendar_arithmetic chain_sum circuit_logic codeio
+coin_flip color_cube_rotation complex_arithmetic composite count_bits count_primes countdown
+course_schedule cryptarithm decimal_arithmetic decimal_chain_sum dice emoji_mystery family_relationships
+figlet_font fraction_simplification futoshiki game_of_life game_of_life_halting gcd graph_color
+group_anagrams gsm_symbolic intermediate_integration isomorphic_strings jugs kakurasu knight_swap
+knights_knaves largest_island lcm leg_counting letter_counting letter_jumble list_functions
+mahjong_puzzle manipulate_matrix maze mini_sudoku modulo_grid n_queens needle_haystack number_filtering
+number_format number_sequence number_sorting palindrome_generation palindrome_partitioning path_star
+polynomial_equations polynomial_multiplication pool_matrix power_function prime_factorization products
+propositional_logic puzzle24 quantum_lock ransom_note rearc rectangle_count rotate_matrix rotten_oranges
+rubiks_cube rush_hour self_reference sentence_reordering shortest_path simple_equations simple_geometry
+simple_integration sokoban spell_backward spiral_matrix string_insertion string_manipulation
+string_splitting string_synthesis sudoku survo syllogism time_intervals tower_of_hanoi tsumego
+word_ladder word_sequence_reversal word_sorting zebra_puzzles
+""".split()  # noqa: SIM905 - as a list of literals it would fill a page
+"""Those of reasoning-gym 0.1.25: the linter does not import the package, which takes seconds."""
 _EVALUATED = {
     *("countdown", "puzzle24", "simple_integration", "intermediate_integration"),
     *("polynomial_multiplication", "polynomial_equations", "bitwise_arithmetic"),
@@ -40,6 +58,16 @@ def fault_in(dataset: str) -> str | None:
     """Why `dataset`, which begins with `PREFIX`, cannot be used; None where nothing is known against it."""
     reason = REFUSED.get(dataset.removeprefix(PREFIX))
     return None if reason is None else f"{dataset} cannot be used: {reason}"
+
+
+def unknown_in(dataset: str) -> tuple[str, str] | None:
+    """That the package has no such tasks, and what was meant; None where it has them, as far as is known."""
+    name = dataset.removeprefix(PREFIX)
+    if name in NAMES:
+        return None
+    near = closest(name, [one for one in NAMES if one not in REFUSED])
+    help_text = f"did you mean {PREFIX}{near}?" if near else "such as reasoning_gym:gsm_symbolic"
+    return f"reasoning-gym has no tasks {name!r}", help_text
 
 
 def generate(dataset: str, split: Split, options: Any, seed: int) -> Sequence[Task]:

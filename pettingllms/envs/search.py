@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -73,6 +73,7 @@ class SearchEnv(Env):
     Options = SearchOptions
     rows = staticmethod(search_rows.own)
     hidden = ("answers", "supporting")
+    only_for: ClassVar = dict.fromkeys(("entities", "hops", "train_size"), ("builtin:wiki",))
 
     def __init__(self, task: Task, options: SearchOptions) -> None:
         super().__init__(task, options)

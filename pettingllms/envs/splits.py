@@ -44,24 +44,35 @@ def splits_of(config: ExperimentConfig, splits: Collection[Split] = SPLITS) -> d
     require(config.plugins)
     env = ENVS.load(config.env.name)
     options = env.Options(**config.env.options)
-    seed, benchmark = config.training.seed, config.env.benchmark is not None
-    asked = splits
-    dropping = "train" in splits and isinstance(options, DataOptions) and options.drop_contaminated
-    splits = SPLITS if dropping else splits
-    own = [split for split in splits if split != "val" or not benchmark]
-    measured = config.env.benchmark
-    found = (
-        source_tasks(config.env.name, env, config.env.dataset, own, options, seed, measured_on=measured)
-        if own
-        else {}
-    )
-    if benchmark and "val" in splits:
-        source = dataset_of(config, "val")
-        found |= source_tasks(config.env.name, env, source, ["val"], options, seed, benchmark=True)
+    sources = config.env.dataset, config.env.benchmark
+    return sourced_splits(config.env.name, env, *sources, splits, options, config.training.seed)
+
+
+def sourced_splits(
+    name: str,
+    env: type[Env],
+    dataset: str,
+    benchmark: str | None,
+    splits: Collection[Split],
+    options: Any,
+    seed: int,
+) -> dict[Split, Sequence[Task]]:
+    """The tasks of `splits` of the environment called `name`, those of validation from `benchmark`, if any.
+
+    Rows are read once. Raises RefusedError; see `splits_of`.
+    """
+    dropping = "train" in splits and getattr(options, "drop_contaminated", False) is True
+    wanted = SPLITS if dropping else splits
+    own = [split for split in wanted if split != "val" or benchmark is None]
+    found: dict[Split, Sequence[Task]] = {}
+    if own:
+        found |= source_tasks(name, env, dataset, own, options, seed, measured_on=benchmark)
+    if benchmark is not None and "val" in wanted:
+        found |= source_tasks(name, env, benchmark, ["val"], options, seed, benchmark=True)
     if dropping:
         held = [task for split in HELD_OUT for task in found[split]]
-        found["train"] = _without_shared(config.env.dataset, found["train"], held)
-    return {split: found[split] for split in asked}
+        found["train"] = _without_shared(dataset, found["train"], held)
+    return {split: found[split] for split in splits}
 
 
 def _without_shared(source: str, train: Sequence[Task], held: Sequence[Task]) -> RecordedTasks:
@@ -96,7 +107,7 @@ def source_tasks(
     _require_fitting(name, source)
     reads_rows = env.rows is not None and isinstance(options, DataOptions)
     if not reads_rows or source in DATASETS or not is_row_source(source):
-        return {split: env.tasks(source, split, options, seed) for split in splits}
+        return dict(env.split_tasks(source, splits, options, seed))
     return {
         **load_splits(
             source,

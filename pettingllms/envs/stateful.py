@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
@@ -13,12 +13,13 @@ from pettingllms.config.model import ConfigModel
 from pettingllms.envs import DATASETS
 from pettingllms.envs.base import Env, Misfit, Outcome
 from pettingllms.envs.stateful_plans import Plan, plan_in
-from pettingllms.envs.stateful_tasks import game_of, size_of
-from pettingllms.games import GAMES
+from pettingllms.envs.stateful_tasks import game_of, generate_splits, size_of
+from pettingllms.games import DRAWN, GAMES
 from pettingllms.games.base import Draw
 from pettingllms.games.blocksworld import BlocksworldOptions
 from pettingllms.games.frozen_lake import FrozenLakeOptions
 from pettingllms.games.n_queens import NQueensOptions
+from pettingllms.games.pictures import LARGEST_SIDE, png
 from pettingllms.games.plan_path import PlanPathOptions
 from pettingllms.games.sokoban import SokobanOptions
 from pettingllms.games.sudoku import SudokuOptions
@@ -58,6 +59,8 @@ class StatefulOptions(ConfigModel):
     """Wall-clock limit of one program, at most an hour."""
     tool_memory_mib: int = Field(256, ge=64, le=MAX_MEMORY_MIB)
     """Address-space limit of one program, at most 1 TiB."""
+    cell_pixels: int = Field(16, ge=4, le=64)
+    """With `env.multi_modal`: side of a cell of the image, in pixels; that of the image is at most 1024."""
     plan_path: PlanPathOptions = PlanPathOptions()
     """Difficulty of `builtin:plan_path`."""
     sokoban: SokobanOptions = SokobanOptions()
@@ -91,7 +94,9 @@ class StatefulEnv(Env):
     """
 
     Options = StatefulOptions
+    draws = tuple(f"builtin:{name}" for name in DRAWN)
     hidden = ("solution", "optimal")
+    only_for: ClassVar = {game: (f"builtin:{game}",) for game in GAMES}
 
     def __init__(self, task: Task, options: StatefulOptions) -> None:
         super().__init__(task, options)
@@ -111,13 +116,32 @@ class StatefulEnv(Env):
         return tasks
 
     @classmethod
+    def split_tasks(
+        cls, dataset: str, splits: Collection[Split], options: StatefulOptions, seed: int
+    ) -> Mapping[Split, Sequence[Task]]:
+        """The same for several splits; the instances of a game are made once for all of them."""
+        name = dataset.removeprefix("builtin:")
+        if name in GAMES and dataset in DATASETS:
+            return generate_splits(name, splits, options, seed)
+        return super().split_tasks(dataset, splits, options, seed)
+
+    @classmethod
     def misfits(cls, dataset: str, options: StatefulOptions) -> Iterator[Misfit]:
         """Sizes that the game does not have, and bounds that leave no instance."""
         name = dataset.removeprefix("builtin:")
         if name in GAMES and dataset in DATASETS:
             game = game_of(name, options)
-            if fault := game.fault(size_of(game, options)):
+            size = size_of(game, options)
+            if fault := game.fault(size):
                 yield Misfit(fault.path, f"{name} cannot be played: {fault.message}", fault.help)
+            side = size * options.cell_pixels
+            if dataset in cls.draws and side > LARGEST_SIDE:
+                most = LARGEST_SIDE // size
+                yield Misfit(
+                    ("cell_pixels",),
+                    f"images of {name} would be {side} pixels wide, and {LARGEST_SIDE} is the most",
+                    f"set it to at most {most}",
+                )
 
     def copy(self) -> Self:
         """A copy; every attribute is immutable, so sharing them is safe."""
@@ -129,6 +153,10 @@ class StatefulEnv(Env):
     def state_hash(self) -> str:
         """The same for the same state of the puzzle."""
         return hashlib.sha256(repr(self.state).encode()).hexdigest()
+
+    def image(self) -> bytes:
+        """The state as a PNG file. Raises RefusedError where Pillow is not installed."""
+        return png(self.game.tiled(self.state), self.game.tiles, self.options.cell_pixels)
 
     def run(self, program: str | None, missing: str = "no_program") -> Outcome:
         """Run the tool agent's program and keep the list that it prints as a proposal.

@@ -7,6 +7,8 @@ import re
 from typing import Any, NamedTuple
 
 _MARK = re.compile(r"####|\*\*Actions List\*\*:")
+_FENCE = re.compile(r"(?:```\w*|[`*]*)\s*")
+"""What Markdown puts before a list that is code, or in bold print."""
 _PLAIN = str.maketrans({"'": '"', "(": "[", ")": "]"})
 """Python writes quotes and tuples where JSON has others."""
 LONGEST = 65_536
@@ -31,8 +33,10 @@ def plan_in(text: str, most: int) -> Plan:
     if not marks:
         return Plan(None)
     rest = text[marks[-1].end() :].lstrip()
+    fence = _FENCE.match(rest)
+    rest = rest[fence.end() :] if fence else rest
     end = _end(rest)
-    if end is None or rest[end:].partition("\n")[0].strip(" \t\r.`"):
+    if end is None or rest[end:].partition("\n")[0].strip(" \t\r.`*"):
         return Plan(None, "bad_list")
     try:
         items = json.loads(rest[:end].translate(_PLAIN))

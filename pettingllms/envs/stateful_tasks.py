@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pettingllms.errors import RefusedError
 from pettingllms.games import GAMES
-from pettingllms.games.base import AnyGame, Draw
+from pettingllms.games.base import AnyGame, Draw, Instance
 from pettingllms.types import Split, Task
 
 PATIENCE = 500
@@ -28,7 +28,14 @@ def size_of(game: AnyGame, options: Any) -> int:
 
 
 def generate(name: str, split: Split, options: Any, seed: int) -> Sequence[Task]:
-    """Tasks of `split` of one game.
+    """Tasks of `split` of one game; see `generate_splits`."""
+    return generate_splits(name, [split], options, seed)[split]
+
+
+def generate_splits(
+    name: str, splits: Collection[Split], options: Any, seed: int
+) -> Mapping[Split, Sequence[Task]]:
+    """Tasks of `splits` of one game.
 
     All splits come from one seeded draw of instances, of which no two have the same canonical form, test
     first. Where there are fewer than asked for, the training split is the one that shrinks. Raises
@@ -42,32 +49,38 @@ def generate(name: str, split: Split, options: Any, seed: int) -> Sequence[Task]
     ends = {"test": options.test_size, "val": held_out, "train": held_out + options.train_size}
     starts = {"test": 0, "val": options.test_size, "train": held_out}
     # To learn that training would have none takes one more than are held out.
-    states = _distinct(game, f"{name}/{size}/{seed}", size, max(ends[split], held_out + 1))
-    if len(states) <= held_out:
+    most = max(*(ends[split] for split in splits), held_out + 1)
+    found = _distinct(game, f"{name}/{size}/{seed}", size, most)
+    if len(found) <= held_out:
         raise RefusedError(
-            f"builtin:{name} has only {len(states)} instances that differ by more than a symmetry with these "
+            f"builtin:{name} has only {len(found)} instances that differ by more than a symmetry with these "
             f"options, too few beside {held_out} held-out ones",
-            help="lower env.options.test_size or validation_size, or raise env.options.map_size",
+            help="lower env.options.test_size or validation_size, or ask for less: another "
+            f"env.options.map_size, or wider bounds in env.options.{name}",
         )
-    return [_task(name, game, split, state) for state in states[starts[split] : ends[split]]]
+    return {
+        split: [_task(name, game, split, one) for one in found[starts[split] : ends[split]]]
+        for split in splits
+    }
 
 
-def _distinct(game: AnyGame, seed: str, size: int, count: int) -> list[Any]:
+def _distinct(game: AnyGame, seed: str, size: int, count: int) -> list[Instance]:
     """Up to `count` starts in random order."""
-    found: dict[Hashable, Any] = {}
+    found: dict[Hashable, Instance] = {}
     number = last = 0
     while len(found) < count and number - last <= PATIENCE + 2 * len(found):
         number += 1
-        state = game.generate(Draw(f"{seed}/{number}"), size)
-        if state is not None and (form := game.canonical(state)) not in found:
-            found[form] = state
+        one = game.instance(Draw(f"{seed}/{number}"), size)
+        if one is not None and (form := game.canonical(one.state)) not in found:
+            found[form] = one
             last = number
     return list(found.values())
 
 
-def _task(name: str, game: AnyGame, split: Split, state: Any) -> Task:
+def _task(name: str, game: AnyGame, split: Split, instance: Instance) -> Task:
+    state = instance.state
     digest = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
-    actions = game.solve(state) or []
+    actions = instance.solution or game.solve(state) or []
     data = {
         "game": name,
         "state": state,

@@ -19,3 +19,6 @@ GAMES: "Registry[type[AnyGame]]" = Registry(
         "tower_of_hanoi": "pettingllms.games.tower_of_hanoi:TowerOfHanoi",
     },
 )
+
+DRAWN = ("plan_path", "sokoban")
+"""Games whose states can be drawn as images."""

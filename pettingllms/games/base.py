@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pettingllms.config.model import ConfigModel
@@ -58,6 +58,13 @@ class Fault(NamedTuple):
     help: str
 
 
+class Instance(NamedTuple):
+    """A start, and where making it gave one, a solution that need not be the shortest."""
+
+    state: Any
+    solution: list[Any] | None = None
+
+
 class Game(ABC, Generic[S, A, O]):
     """One kind of puzzle.
 
@@ -72,6 +79,10 @@ class Game(ABC, Generic[S, A, O]):
     default_size: ClassVar[int]
     rules: ClassVar[str]
     """What an agent has to know to play, the form of an action included."""
+    tiles: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """What lies on a cell, from the ground up, by the characters of `tiled`; empty: it cannot be drawn."""
+    picture_rules: ClassVar[str] = ""
+    """The rules for who is shown the state as an image."""
 
     def __init__(self, options: O) -> None:
         self.options = options
@@ -91,6 +102,11 @@ class Game(ABC, Generic[S, A, O]):
     def generate(self, draw: Draw, size: int) -> S | None:
         """A start that can be solved and is not solved; None where this draw gives none."""
 
+    def instance(self, draw: Draw, size: int) -> Instance | None:
+        """The same; with its solution where `solve` would take too long to find it. Default: without."""
+        state = self.generate(draw, size)
+        return None if state is None else Instance(state)
+
     @abstractmethod
     def canonical(self, state: S) -> Hashable:
         """The same for states that differ by a symmetry of the game only."""
@@ -102,6 +118,10 @@ class Game(ABC, Generic[S, A, O]):
     @abstractmethod
     def show(self, state: S) -> str:
         """The state as an agent reads it."""
+
+    def tiled(self, state: S) -> tuple[str, ...]:  # noqa: ARG002 - for games with tiles
+        """The state as rows of characters, one for each cell of its image."""
+        return ()
 
     @abstractmethod
     def read(self, state: S, items: Sequence[Any]) -> list[A] | None:

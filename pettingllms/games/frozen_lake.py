@@ -61,8 +61,13 @@ class FrozenLake(Game[LakeState, str, FrozenLakeOptions]):
     )
 
     def generate(self, draw: Draw, size: int) -> LakeState | None:
-        """Random holes, drawn anew until there is a way around them."""
-        start, goal = (0, 0), (size - 1, size - 1)
+        """Random holes, drawn anew until there is a way around them, between any two opposite corners.
+
+        Were the corners always the same ones, one list of moves would cross more than a quarter of all lakes.
+        """
+        last = size - 1
+        start = draw.choice([(0, 0), (0, last), (last, 0), (last, last)])
+        goal = last - start[0], last - start[1]
         holes = [cell for cell in cells(size) if draw.share() < self.options.holes]
         rows = drawn(["F" * size] * size, ((cell, HOLE) for cell in holes if cell not in (start, goal)))
         return LakeState(rows, start, goal) if goal in distances(rows, start, HOLE) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -55,6 +56,14 @@ class PlanPath(Game[PathState, str, PlanPathOptions]):
         "Walk from S to G. `#` is a wall. Moves: U (up), D (down), L (left), R (right), one cell each.\n"
         'Answer with all moves as a list, such as ["R", "D"].'
     )
+    tiles = MappingProxyType(
+        {"#": ("wall",), ".": (), "G": ("goal",), "S": ("player",), "+": ("goal", "player")}
+    )
+    picture_rules = (
+        "The image shows a map from above. Walk from the blue disc to the green square. Dark cells are "
+        "walls. Moves: U (up), D (down), L (left), R (right), one cell each.\n"
+        'Answer with all moves as a list, such as ["R", "D"].'
+    )
 
     def fault(self, size: int) -> Fault | None:
         """Distances have to leave some."""
@@ -96,6 +105,11 @@ class PlanPath(Game[PathState, str, PlanPathOptions]):
         """The map, and both places as numbers."""
         rows = drawn(state.rows, [(state.goal, "G"), (state.at, "S")])
         return "\n".join([*rows, places(state.at, state.goal)])
+
+    def tiled(self, state: PathState) -> Rows:
+        """The map; `+`: standing on the goal."""
+        at = "+" if state.at == state.goal else "S"
+        return drawn(state.rows, [(state.goal, "G"), (state.at, at)])
 
     def read(self, state: PathState, items: Sequence[Any]) -> list[str] | None:  # noqa: ARG002
         """Letters."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from pettingllms.config.model import ConfigModel
-from pettingllms.games.base import Draw, Game
+from pettingllms.games.base import Draw, Game, Instance
 from pettingllms.games.grid import (
     MOVES,
     Cell,
@@ -24,19 +25,28 @@ from pettingllms.games.grid import (
     symmetries,
 )
 from pettingllms.games.search import TooFarError, shortest
+from pettingllms.games.sokoban_pushes import BACK, Boxes, Standing, pulled, solution
 
 WALL = "#"
 PROOF = 20_000
 """States of the search that proves a start solvable; starts that need more are drawn anew."""
 SEARCHED = 50_000
-"""States of the search that finds a deadlock; where it ends before, none is claimed."""
-BACK = {"U": "D", "D": "U", "L": "R", "R": "L"}
+"""States of the search for fewest moves."""
+PUSHED = 1_000
+"""Standings of boxes of the search that finds a deadlock; where it ends before, none is claimed."""
+LARGE, MANY = 11, 50_000
+"""From this size on, and where boxes can stand in more ways than this, stores are made by pulling: to find
+the fewest moves takes too long."""
+SHORTER = 200
+"""The same of the search for fewer moves than random pulls made."""
+PULLS = 4
+"""Random pulls, for each box and each cell of a side."""
 
 
 class SokobanOptions(ConfigModel):
     """Difficulty of `sokoban`."""
 
-    boxes: int = Field(1, ge=1, le=4)
+    boxes: int = Field(1, ge=1, le=6)
     """Boxes, and goals for them."""
     walls: float = Field(0.15, ge=0, le=0.5)
     """Share of the inner cells that are walls, on average; the outer ones always are."""
@@ -65,9 +75,33 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
         "cell behind it is free.\n"
         'Answer with all moves as a list, such as ["R", "D"].'
     )
+    tiles = MappingProxyType(
+        {
+            "#": ("wall",),
+            " ": (),
+            ".": ("goal",),
+            "$": ("box",),
+            "@": ("player",),
+            "*": ("goal", "box"),
+            "+": ("goal", "player"),
+        }
+    )
+    picture_rules = (
+        "The image shows a store from above: dark cells are walls, green squares goals, smaller brown "
+        "squares boxes, and the blue disc is you. Push every box onto a goal. Moves: U (up), D (down), L "
+        "(left), R (right); walking into a box pushes it, where the cell behind it is free.\n"
+        'Answer with all moves as a list, such as ["R", "D"].'
+    )
 
     def generate(self, draw: Draw, size: int) -> StoreState | None:
-        """Random walls, boxes, goals and player; a search proves that there is a solution."""
+        """The start of `instance`."""
+        found = self.instance(draw, size)
+        return None if found is None else found.state
+
+    def instance(self, draw: Draw, size: int) -> Instance | None:
+        """Random walls; random boxes, goals and player of which a search proves that there is a solution, or
+        in large stores and with many boxes, random pulls from the goals.
+        """
         inner = [cell for cell in cells(size) if 0 < cell[0] < size - 1 and 0 < cell[1] < size - 1]
         walls = {cell for cell in inner if draw.share() < self.options.walls}
         floor = [cell for cell in draw.shuffled(inner) if cell not in walls]
@@ -76,15 +110,29 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
             return None
         blank = [WALL * size] * size
         rows = drawn(blank, ((cell, " ") for cell in floor))
+        if size >= LARGE or (size - 2) ** (2 * count) > MANY:
+            return self._pulled(draw, rows, tuple(sorted(floor[1 : 1 + count])), floor[0])
         boxes, goals = floor[1 : 1 + count], draw.shuffled(floor[1:])[:count]
         state = StoreState(rows, floor[0], tuple(sorted(boxes)), tuple(sorted(goals)))
         left = self.remaining(state)
         if left is None or left < self.options.least_pushes:
             return None
         try:
-            return None if shortest(state, self._successors, self.remaining, PROOF) is None else state
+            found = shortest(state, self._successors, self.remaining, PROOF)
         except TooFarError:
             return None
+        return None if found is None else Instance(state)
+
+    def _pulled(self, draw: Draw, rows: Rows, goals: Boxes, at: Cell) -> Instance | None:
+        left = partial(_left, rows, goals)
+        made = pulled(rows, goals, at, draw, left, PULLS * len(goals) * len(rows))
+        if made is None or (left(made[0].boxes) or 0.0) < self.options.least_pushes:
+            return None
+        (boxes, place), moves = made
+        # Random pulls make detours; what a search finds is mostly shorter.
+        with suppress(TooFarError):
+            moves = min(moves, solution(rows, made[0], left, SHORTER) or moves, key=len)
+        return Instance(StoreState(rows, place, boxes, goals), moves)
 
     def canonical(self, state: StoreState) -> Hashable:
         """The first of the map's eight symmetric forms."""
@@ -108,6 +156,10 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
     def show(self, state: StoreState) -> str:
         """The map."""
         return "\n".join(self._map(state))
+
+    def tiled(self, state: StoreState) -> Rows:
+        """The map."""
+        return self._map(state)
 
     def read(self, state: StoreState, items: Sequence[Any]) -> list[str] | None:  # noqa: ARG002
         """Letters."""
@@ -136,8 +188,9 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
 
     def lost(self, state: StoreState) -> bool:
         """A deadlock: no moves bring all boxes to goals any more."""
+        left = partial(_left, state.rows, state.goals)
         try:
-            return self.solve(state) is None
+            return solution(state.rows, Standing(state.boxes, state.at), left, PUSHED) is None
         except TooFarError:
             return False
 
@@ -146,13 +199,21 @@ class Sokoban(Game[StoreState, str, SokobanOptions]):
 
         None where a box can never reach any goal that is left for it.
         """
-        pushes = [_pushes(state.rows, goal) for goal in state.goals]
-        sums = []
-        for boxes in itertools.permutations(state.boxes):
-            found = [of.get(box) for of, box in zip(pushes, boxes, strict=True)]
-            if None not in found:
-                sums.append(sum(one for one in found if one is not None))
-        return float(min(sums)) if sums else None
+        return _left(state.rows, state.goals, state.boxes)
+
+
+def _left(rows: Rows, goals: Boxes, boxes: Boxes) -> float | None:
+    """See `Sokoban.remaining`. Goal by goal, the cheapest way to bring each set of boxes to those before."""
+    cheapest = {0: 0}
+    for goal in goals:
+        pushes, further = _pushes(rows, goal), dict[int, int]()
+        for taken, cost in cheapest.items():
+            for number, box in enumerate(boxes):
+                if not taken >> number & 1 and (more := pushes.get(box)) is not None:
+                    key = taken | 1 << number
+                    further[key] = min(further.get(key, cost + more), cost + more)
+        cheapest = further
+    return float(*cheapest.values()) if cheapest else None
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from typing import Literal
 from pettingllms.compose.tree import get
 from pettingllms.config.agents import BaseModelConfig
 from pettingllms.config.experiment import ExperimentConfig, Specialization
-from pettingllms.config.homes import engine_of, model_key, model_path, specialization
+from pettingllms.config.homes import NO_ENTRY, engine_of, model_key, model_path, specialization
 from pettingllms.config.ppo import ActorRolloutRefConfig, ModelConfig
 from pettingllms.documents.source import KeyPath
 from pettingllms.lint.rule import Context
@@ -72,7 +72,7 @@ def policies(config: ExperimentConfig) -> list[Policy]:
     for base_key, base in config.base_models.items():
         if base.name not in found:
             key = model_key(config, base_key)
-            model = config.models[key] if key is not None else ModelConfig()
+            model = config.models[key] if key is not None else NO_ENTRY
             found[base.name] = Policy(base.name, base_key, base, key, model)
     return list(found.values())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pettingllms.errors import RefusedError
 from pettingllms.models import embedded
 
+_WANTED = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
 _HEAD = 2**20
 """Bytes of each file that count: the names and shapes of weights, and the first of them."""
 
@@ -40,7 +41,7 @@ def local_folder(path: str, say: Callable[[str], None]) -> Path:
 
     say(f"fetching {path}")
     try:
-        return Path(snapshot_download(path, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+        return Path(snapshot_download(path, allow_patterns=_WANTED))
     except Exception as cause:
         raise RefusedError(
             f"model {path!r}: {type(cause).__name__}: {cause}",

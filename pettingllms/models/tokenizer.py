@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pettingllms.errors import RefusedError
+from pettingllms.errors import RefusedError, RolloutError
+from pettingllms.models.images import ImageReader
 from pettingllms.models.pieces import PieceEncoder, exact_cuts
-from pettingllms.types import Message
+from pettingllms.types import Images, Message
 
 
 class ChatTokenizer:
     """The tokenizer of a model folder.
 
     `end_id` is what it writes at the end of a message, `end_ids` are all tokens that end one: its own, and
-    those of the model's generation settings.
+    those of the model's generation settings. With `images` its prompts may hold some: raises RefusedError
+    where the model takes none.
     """
 
-    def __init__(self, folder: Path, trust_remote_code: bool) -> None:
+    def __init__(self, folder: Path, trust_remote_code: bool, *, images: bool = False) -> None:
         from transformers import AutoTokenizer
+
+        self._reader = ImageReader(folder, trust_remote_code) if images else None
 
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         if self._tokenizer.chat_template is None:
@@ -33,18 +37,25 @@ class ChatTokenizer:
         self._trust_remote_code = trust_remote_code
         self.end_id: int = self._tokenizer.eos_token_id
         self.end_ids = _model_end_ids(folder) | {self.end_id}
+        self._parts = images and self._needs_parts()
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the chat, ending where the assistant's next message begins.
 
         A chat that continues an earlier one costs what is new in it, where the tokenizer allows that.
         """
-        chat = [message._asdict() for message in messages]
+        chat = [{"role": one.role, "content": self._content(one.content)} for one in messages]
         rendered = self._tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, tokenize=self._pieces is None, return_dict=False
         )
         ids: list[int] = rendered if self._pieces is None else self._pieces.ids(rendered)
         return ids
+
+    def see(self, messages: Sequence[Message]) -> tuple[list[int], Images]:
+        """The same of a chat with images, whose placeholders are among the ids, and the images."""
+        if self._reader is None:
+            raise RolloutError("a prompt holds images, and env.multi_modal is false")
+        return self._reader.prompt(messages)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text, without special tokens."""
@@ -71,6 +82,14 @@ class ChatTokenizer:
                     f"and {other.get(token, 'nothing')} there",
                     help="name a model of the same family, or none",
                 )
+
+    def _content(self, text: str) -> str | list[dict[str, str]]:
+        return [{"type": "text", "text": text}] if self._parts else text
+
+    def _needs_parts(self) -> bool:
+        """Whether the template passes over a content that is one text, as those for images may."""
+        asked = [{"role": "user", "content": "?"}]
+        return "?" not in self._tokenizer.apply_chat_template(asked, tokenize=False)
 
     def stops(self, prompt_ids: Sequence[int], stop: Sequence[str]) -> StopStrings:
         """A watch for `stop` in what will be sampled after `prompt_ids`."""

@@ -20,7 +20,7 @@ class EngineSettings:
     `policies`: those that it serves. `max_model_len`: prompt + response, tokens. `max_lora_rank`: the
     largest rank to serve. `max_num_batched_tokens`, `enable_chunked_prefill`: None leaves the choice to
     the engine. `enforce_eager`: no CUDA graphs. `may_sleep`: the device is shared with the trainer.
-    `replies`: what the scripted engine answers.
+    `replies`: what the scripted engine answers. `images`: prompts may hold images.
     """
 
     name: str
@@ -42,6 +42,7 @@ class EngineSettings:
     enable_chunked_prefill: bool | None = None
     enforce_eager: bool = True
     may_sleep: bool = False
+    images: bool = False
 
 
 class Engine(Protocol):

@@ -45,6 +45,7 @@ def engine_settings(config: ExperimentConfig, asked: Sequence[PolicyPlan], model
         enable_chunked_prefill=rollout.enable_chunked_prefill,
         enforce_eager=first.enforce_eager,
         may_sleep=config.training.device == "cuda" and rollout.free_cache_engine,
+        images=config.env.multi_modal,
     )
 
 

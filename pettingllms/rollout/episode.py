@@ -21,6 +21,9 @@ COUNTED = ("cut_prompts", "skipped_turns", "failed_generations", "failed_actions
 the agent, the environment or the machinery around it let down; where a state could not even be shown, that is
 one. Beside them `env/…`: what the environment measures in the state that the last action led to."""
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""How every PNG file begins."""
+
 
 def set_up(make_env: Callable[[Task], Env], task: Task) -> Script[Env | Failed]:
     """The environment of `task`, or why there is none."""
@@ -136,9 +139,9 @@ class _Play:
             if not view:
                 self.counts["skipped_turns"] += 1
                 continue
-            ids, cut = fit_prompt(self.tokenizers[move.member.policy], view, move.member.prompt_limit)
-            self.counts["cut_prompts"] += cut
-            prompts.append(prompt_of(self.seat, move, ids))
+            fitted = fit_prompt(self.tokenizers[move.member.policy], view, move.member.prompt_limit)
+            self.counts["cut_prompts"] += fitted.cut
+            prompts.append(prompt_of(self.seat, move, fitted))
         return prompts
 
 
@@ -151,6 +154,11 @@ def _view(agent: Agent, env: Env) -> list[Message]:
     chat = [] if own is None or agent.skips(own) else agent.messages(own)
     if not all(isinstance(one, Message) and isinstance(one.content, str) for one in chat):
         raise ImproperError(f"the prompt is no list of messages with texts: {chat!r:.200}")
+    images = [image for one in chat for image in one.images]
+    if images and not (own is not None and own.multi_modal):
+        raise ImproperError("the prompt holds images, and env.multi_modal is false")
+    if not all(isinstance(image, bytes) and image.startswith(PNG) for image in images):
+        raise ImproperError("the prompt holds an image that is no PNG file")
     try:
         for message in chat:
             message.content.encode("utf-8")

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from pettingllms.errors import RolloutError
+from pettingllms.models.images import ImageReader
+from pettingllms.models.seeing import auto_class, shown
 from pettingllms.models.tensors import load_tensors
 from pettingllms.models.tokenizer import ChatTokenizer
 from pettingllms.rollout.engine import EngineSettings
@@ -31,7 +33,10 @@ class HfEngine:
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self._tokenizer = ChatTokenizer(settings.model_folder, settings.trust_remote_code)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
+        self._reader = (
+            ImageReader(settings.model_folder, settings.trust_remote_code) if settings.images else None
+        )
+        self._model: Any = auto_class(images=settings.images).from_pretrained(
             settings.model_folder,
             dtype=getattr(torch, settings.dtype),
             attn_implementation="sdpa",
@@ -64,8 +69,11 @@ class HfEngine:
         done, self._refused = self._refused, []
         if done or not self._pending:
             return done
-        policy = self._pending[0][1].policy
-        batch = [one for one in self._pending if one[1].policy == policy][: self._settings.max_num_seqs]
+        oldest = self._pending[0][1]
+        policy, seeing = oldest.policy, oldest.images is not None
+        batch = [
+            one for one in self._pending if one[1].policy == policy and (one[1].images is not None) == seeing
+        ][: self._settings.max_num_seqs]
         rows = self._generate(policy, [request for _, request in batch])
         taken = {number for number, _ in batch}
         self._pending = [one for one in self._pending if one[0] not in taken]
@@ -113,6 +121,8 @@ class HfEngine:
         length, limit = len(request.prompt_ids), self._settings.max_model_len
         if not 0 < length < limit:
             return f"a prompt of {length} tokens leaves no room for an answer; max_model_len = {limit}"
+        if request.images is not None and self._reader is None:
+            return "the prompt holds images, and the engine was started without"
         known = self._model.get_input_embeddings().num_embeddings
         if strange := [token for token in request.prompt_ids if not 0 <= token < known]:
             return f"token {strange[0]} is not in the vocabulary"
@@ -147,8 +157,16 @@ class HfEngine:
                 generation_config=settings,
                 logits_processor=LogitsProcessorList([draw]),
                 stopping_criteria=StoppingCriteriaList([ended]),
+                **self._seen(requests, input_bt),
             )
         return rows
+
+    def _seen(self, requests: Sequence[Request], input_bt: Tensor) -> dict[str, Tensor]:
+        """What the model is given beside the tokens, where the prompts hold images."""
+        images = [request.images for request in requests if request.images is not None]
+        if self._reader is None or not images:
+            return {}
+        return shown(self._model, self._reader, images, input_bt)
 
     def _weights_of(self, policy: str) -> AbstractContextManager[Any]:
         """Inside it, the model has the newest weights of `policy`."""

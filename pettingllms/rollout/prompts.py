@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pettingllms.errors import RolloutError
-from pettingllms.types import Message
+from pettingllms.types import Images, Message
 
 
 class Tokenizer(Protocol):
@@ -15,6 +15,9 @@ class Tokenizer(Protocol):
     def chat(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a chat, ending where the assistant's next message begins."""
 
+    def see(self, messages: Sequence[Message]) -> tuple[list[int], Images]:
+        """The same of a chat with images. Raises RolloutError where the model takes none."""
+
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text."""
 
@@ -22,30 +25,44 @@ class Tokenizer(Protocol):
         """Text of token ids."""
 
 
-def fit_prompt(tokenizer: Tokenizer, messages: Sequence[Message], limit: int) -> tuple[tuple[int, ...], bool]:
-    """Return the chat's token ids, at most `limit`, and whether something was cut.
+class Fitted(NamedTuple):
+    """Token ids of a chat, whether something was cut to make them fit, and its images."""
 
-    The newest message loses tokens from its middle; everything before it stays whole.
-    Raises RolloutError when even an empty newest message does not fit.
+    ids: tuple[int, ...]
+    cut: bool
+    images: Images | None = None
+
+
+def fit_prompt(tokenizer: Tokenizer, messages: Sequence[Message], limit: int) -> Fitted:
+    """Return the chat's token ids, at most `limit`, placeholders of images included.
+
+    The newest message loses tokens from the middle of its text; everything before it stays whole, and so do
+    images. Raises RolloutError when even an empty newest message does not fit.
     """
-    ids = tokenizer.chat(messages)
+    ids, images = _asked(tokenizer, messages)
     if len(ids) <= limit:
-        return tuple(ids), False
+        return Fitted(tuple(ids), False, images)
     *older, newest = messages
     content = tokenizer.encode(newest.content)
     keep = len(content) - (len(ids) - limit)
     while keep >= 0:
         head, tail = content[: (keep + 1) // 2], content[len(content) - keep // 2 :]
         text = tokenizer.decode(head) + tokenizer.decode(tail)
-        ids = tokenizer.chat([*older, Message(newest.role, text)])
+        ids, images = _asked(tokenizer, [*older, newest._replace(content=text)])
         if len(ids) <= limit:
-            return tuple(ids), True
+            return Fitted(tuple(ids), True, images)
         # Decoding and encoding again may yield more tokens than were kept.
         keep -= max(1, len(ids) - limit)
     raise RolloutError(
         f"a prompt of {len(ids)} tokens does not fit max_prompt_length = {limit} even without its task",
         help="raise training.max_prompt_length, or shorten system_prompt and examples",
     )
+
+
+def _asked(tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple[list[int], Images | None]:
+    if any(message.images for message in messages):
+        return tokenizer.see(messages)
+    return tokenizer.chat(messages), None
 
 
 def text_before(text: str, stops: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from pettingllms.agents.base import Agent
 from pettingllms.envs.base import Env, Outcome
 from pettingllms.rollout.border import Failed, ImproperError, guarded
 from pettingllms.rollout.effects import Script, run
-from pettingllms.rollout.prompts import Tokenizer, text_before
+from pettingllms.rollout.prompts import Fitted, Tokenizer, text_before
 from pettingllms.rollout.settings import RolloutSettings, Seat
 from pettingllms.rollout.team import Move
 from pettingllms.types import Completion, FinishReason, Request, Reward, Sample, TokenSampling, Turn
@@ -25,7 +25,7 @@ class Prompt(NamedTuple):
     """What one agent is asked at one turn; one request for each completion of each candidate, in order."""
 
     move: Move
-    ids: tuple[int, ...]
+    fitted: Fitted
     requests: list[Request]
 
     @property
@@ -44,16 +44,22 @@ class Attempt(NamedTuple):
     metrics: dict[str, float]
 
 
-def prompt_of(seat: Seat, move: Move, ids: tuple[int, ...]) -> Prompt:
+def prompt_of(seat: Seat, move: Move, fitted: Fitted) -> Prompt:
     """The prompt with its requests, each with a seed of its own."""
     member = move.member
     sampling = member.evaluation if seat.settings.evaluation else member.train
     requests = [
-        Request(member.policy, ids, sampling, seat.seed(move.turn, candidate, completion))
+        Request(
+            member.policy,
+            fitted.ids,
+            sampling,
+            seat.seed(move.turn, candidate, completion),
+            fitted.images,
+        )
         for candidate in range(seat.candidates)
         for completion in range(member.sample_num)
     ]
-    return Prompt(move, ids, requests)
+    return Prompt(move, fitted, requests)
 
 
 def take_turn(
@@ -100,11 +106,12 @@ def take_turn(
         index=move.turn,
         agent=member.name,
         policy=member.policy,
-        prompt_ids=prompt.ids,
-        prompt_text=tokenizer.decode(prompt.ids),
+        prompt_ids=prompt.fitted.ids,
+        prompt_text=tokenizer.decode(prompt.fitted.ids),
         sampling=prompt.sampling,
         samples=tuple(samples),
         chosen=chosen,
+        images=prompt.fitted.images,
     )
     return turn, None if chosen is None else attempts[chosen]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pettingllms.config.homes import LORA_RANKS
 from pettingllms.errors import RolloutError
+from pettingllms.models.images import opened, same_prompt
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.fingerprint import fingerprint, require_restored
 from pettingllms.rollout.loaded import Loaded, LoadedWeights
@@ -19,6 +20,10 @@ from pettingllms.types import Completion, FinishReason, Request, TokenSampling
 
 WHILE_SECONDS = 0.03
 """How long vLLM works before it looks for new requests."""
+MOST_IMAGES = 8
+"""Images of one prompt."""
+IMAGE_SIDE = 1024
+"""Pixels of the side of an image for which vLLM makes room at its start; larger ones may need more."""
 CPU_BLOCK_SIZE = 32
 """Smallest cache block of the CPU attention: only whole blocks of a prompt are shared between candidates."""
 
@@ -141,20 +146,37 @@ class VllmEngine:
 
     def _add(self, number: int, request: Request) -> None:
         from vllm.exceptions import VLLMClientError
-        from vllm.inputs import tokens_input
 
         try:
             self._llm.llm_engine.add_request(
                 str(number),
-                tokens_input(list(request.prompt_ids)),
+                self._prompt(request),
                 _sampling_parameters(request.sampling, request.seed),
                 lora_request=None if self._merges else self._lora_request(request.policy),
             )
-        except (ValueError, VLLMClientError) as refusal:
+        except (ValueError, VLLMClientError, RolloutError) as refusal:
             version = self._loaded.version(request.policy)
             self._refused.append((number, Completion((), (), FinishReason.FAILED, version, str(refusal))))
         else:
             self._running[number] = request.policy
+
+    def _prompt(self, request: Request) -> Any:
+        """The prompt as vLLM takes it; it finds the placeholders of images itself. Raises RolloutError."""
+        if request.images is None:
+            from vllm.inputs import tokens_input
+
+            return tokens_input(list(request.prompt_ids))
+        if not self._settings.images:
+            raise RolloutError("the prompt holds images, and the engine was started without")
+        from vllm.inputs import TokensPrompt
+
+        asked = TokensPrompt(
+            prompt_token_ids=list(request.images.short_ids),
+            multi_modal_data={"image": opened(request.images)},
+        )
+        [prompt] = self._llm.llm_engine.renderer.render_cmpl([asked])
+        same_prompt(request.prompt_ids, prompt["prompt_token_ids"])
+        return prompt
 
     def _finished(self, output: Any) -> tuple[int, Completion]:
         number = int(output.request_id)
@@ -214,6 +236,9 @@ class VllmEngine:
     def _reset_prefix_cache(self) -> None:
         if not self._llm.reset_prefix_cache():
             raise RolloutError("vLLM could not empty its prefix cache: blocks are still in use")
+        if self._settings.images:
+            # What the weights of before made of images.
+            self._llm.llm_engine.reset_encoder_cache()
 
     def _expect_idle(self, purpose: str) -> None:
         if pending := len(self._waiting) + len(self._running) + len(self._refused):
@@ -257,6 +282,11 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
     else:
         arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
         arguments["enable_sleep_mode"] = settings.may_sleep
+    if settings.images:
+        arguments["limit_mm_per_prompt"] = {
+            "image": {"count": MOST_IMAGES, "width": IMAGE_SIDE, "height": IMAGE_SIDE},
+            "video": 0,
+        }
     if settings.max_num_batched_tokens is not None:
         arguments["max_num_batched_tokens"] = settings.max_num_batched_tokens
     if settings.enable_chunked_prefill is not None:

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.lint.engine import CheckedCell
-from pettingllms.sweep import ledger as cells_ledger
 from pettingllms.sweep.budget import spent, ticked
 from pettingllms.sweep.folders import trial_folder
-from pettingllms.sweep.rows import ENDED, Advisor, Cause, Ledger, Row, Table
+from pettingllms.sweep.ledger import claims as cells_ledger
+from pettingllms.sweep.ledger.rows import ENDED, Advisor, Cause, Ledger, Row, Table
 
 
 class Shared(Protocol):

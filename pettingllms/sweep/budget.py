@@ -7,7 +7,7 @@ the time since the last such moment, unless that is longer ago than a lease, whe
 from __future__ import annotations
 
 from pettingllms.config.sweep import BudgetConfig
-from pettingllms.sweep.rows import Table
+from pettingllms.sweep.ledger.rows import Table
 
 CLOCK = "clock"
 """The key of the header: `seconds` that the study was at work, and the moment `at` of the last look."""
@@ -29,8 +29,8 @@ def spent(table: Table, budget: BudgetConfig | None) -> str | None:
         return None
     hours = table.header.get(CLOCK, {"seconds": 0.0})["seconds"] / 3600
     if budget.hours is not None and hours >= budget.hours:
-        return f"the budget of {budget.hours:g} hours is used up ({hours:.2f})"
+        return f"the budget of {budget.hours:g} hours is used up ({hours:.3g})"
     gpu_hours = sum(row.gpu_seconds for row in table.rows.values()) / 3600
     if budget.gpu_hours is not None and gpu_hours >= budget.gpu_hours:
-        return f"the budget of {budget.gpu_hours:g} GPU hours is used up ({gpu_hours:.2f})"
+        return f"the budget of {budget.gpu_hours:g} GPU hours is used up ({gpu_hours:.3g})"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pettingllms.sweep.follow import log_tail
-from pettingllms.sweep.rows import Cause
+from pettingllms.sweep.ledger.rows import Cause
 from pettingllms.sweep.runner import TrialResult
 
 OUT_OF_MEMORY = re.compile(

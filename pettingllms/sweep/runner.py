@@ -212,7 +212,8 @@ class RunningTrial:
         self._waits_for_checkpoint = within is None
         self._deadline = time.monotonic() + (STOP_SECONDS if within is None else within)
         with self._nothing_left_on_error():
-            self._view.say(f"stopping: {self._followed.awaited}; once more to stop at once")
+            if within is None:
+                self._view.say(f"stopping: {self._followed.awaited}; once more to stop at once")
             self._group.stop(number, self._followed.worker)
 
     def kill(self) -> None:

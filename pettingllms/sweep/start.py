@@ -14,18 +14,15 @@ from pettingllms.agents.sandboxed import require_sandbox, weak_sandbox
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import LoadedExperiment
 from pettingllms.errors import RefusedError
-from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.engine import CheckedCell, Report, check_experiment
 from pettingllms.lint.facts import Facts
 from pettingllms.lint.formats.text import write_before_run
-from pettingllms.lint.proof.plan import plan_of
 from pettingllms.loggers import missing_loggers
 from pettingllms.runs.lock import RUN_LOCK, FolderLock
 from pettingllms.sweep import report
 from pettingllms.sweep.engine_keeper import EngineKeeper
 from pettingllms.sweep.folders import require_writable, training_folder
 from pettingllms.sweep.packages import require_packages
-from pettingllms.sweep.plan import plan_json, show_plan
 from pettingllms.sweep.progress import SilentView, View
 from pettingllms.sweep.resume import continued_trial, newest_run
 from pettingllms.sweep.runner import run_trial
@@ -125,22 +122,6 @@ def _train(
         report.show_sandbox(weak, sys.stdout)
         report.show_trial(trial, result, sys.stdout)
     return result.exit_code
-
-
-def show_sweep_plan(asked: Asked, *, as_json: bool) -> int:
-    """Write the plan of a sweep to standard output; returns the exit status of the linter.
-
-    Whether this machine can run it is not looked at.
-    """
-    found = asked.checked(None)
-    if found.draft is None or not found.draft.complete:
-        return found.exit_code()
-    plan = plan_of(found)
-    if as_json:
-        report.write_json(plan_json(plan), sys.stdout)
-    else:
-        show_plan(plan, sys.stdout)
-    return found.exit_code(Severity.ERROR)
 
 
 def _view(config: ExperimentConfig, said: Collection[str]) -> View:

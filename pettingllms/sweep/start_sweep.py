@@ -21,19 +21,19 @@ from pettingllms.lint.facts import Facts
 from pettingllms.sweep import report
 from pettingllms.sweep.books import REFUSED, Books
 from pettingllms.sweep.launcher import Launcher, ProcessLauncher
-from pettingllms.sweep.open_study import OpenStudy, with_advisor
-from pettingllms.sweep.rows import ENDED
+from pettingllms.sweep.ledger.rows import ENDED
 from pettingllms.sweep.slots import Slot, divide, usable_core_numbers, visible_gpus
 from pettingllms.sweep.start import Asked, require_machine, warned
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.studies import Study, open_or_create
-from pettingllms.sweep.study import StudyOutcome
-from pettingllms.sweep.study_cells import StudyCells
-from pettingllms.sweep.study_view import choose_study_view
+from pettingllms.sweep.study.cells import StudyCells
+from pettingllms.sweep.study.named import Study, open_or_create
+from pettingllms.sweep.study.opening import OpenStudy, with_advisor
+from pettingllms.sweep.study.outcome import StudyOutcome
+from pettingllms.sweep.study.view import choose_study_view
 from pettingllms.sweep.worker import LEASE_SECONDS, Ended, Worker, WorkerOptions
 
 _log = logging.getLogger(__name__)
-LEAST_LEASE = 2.0
+LEAST_LEASE, LONGEST_LEASE = 2.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,12 @@ class SweepOptions:
         if self.lease < LEAST_LEASE:
             raise UsageError(
                 f"--lease {self.lease:g}: it lasts {LEAST_LEASE:g} seconds at least, to be renewed in time"
+            )
+        # Not a number is not in between either.
+        if not self.lease <= LONGEST_LEASE:
+            raise UsageError(
+                f"--lease {self.lease:g}: it lasts {LONGEST_LEASE:g} seconds at most",
+                help="for so long nobody takes over the cells of a worker that was killed",
             )
         if self.new_study and self.extend:
             raise UsageError(

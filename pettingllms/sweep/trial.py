@@ -38,6 +38,7 @@ from pettingllms.config.load import LoadedExperiment
 from pettingllms.config.trial_file import trial_toml
 from pettingllms.documents.read import is_yaml
 from pettingllms.documents.source import KeyPath, dotted
+from pettingllms.hiding import without_passwords
 from pettingllms.lint.engine import CheckedCell
 from pettingllms.sweep.folders import create_folder
 from pettingllms.sweep.launch import accelerate_settings
@@ -100,7 +101,7 @@ def manifest(config: ExperimentConfig, values: Mapping[KeyPath, Any]) -> dict[st
     """What a later reader needs to know about the run beside its configuration."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "argv": sys.argv,
+        "argv": [without_passwords(word) for word in sys.argv],
         "seed": config.training.seed,
         "values": {dotted(path): value for path, value in values.items()},
         "git": git_state(Path.cwd()),

@@ -21,12 +21,12 @@ from pettingllms.runs.lock import FolderHeldError
 from pettingllms.sweep.books import Books, Claim
 from pettingllms.sweep.causes import BACKOFF, cause_of
 from pettingllms.sweep.launcher import Launcher, Running
-from pettingllms.sweep.rows import Row
+from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.runner import TrialResult
 from pettingllms.sweep.slots import Slot
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.study import measured_objectives
-from pettingllms.sweep.study_view import StudyView
+from pettingllms.sweep.study.outcome import measured_objectives
+from pettingllms.sweep.study.view import StudyView
 from pettingllms.sweep.watch import Watch
 
 LEASE_SECONDS = 120.0

@@ -20,6 +20,7 @@ from pettingllms.errors import RefusedError
 from pettingllms.loggers import build_loggers
 from pettingllms.loggers.base import Fanout
 from pettingllms.models.folders import local_folder
+from pettingllms.models.images import refuse_text_models
 from pettingllms.plugins import require
 from pettingllms.rollout.engine import EngineSettings
 from pettingllms.rollout.engine_process import EngineProcess
@@ -33,8 +34,10 @@ from pettingllms.training.events import EventStream
 if TYPE_CHECKING:
     import torch
 
+    from pettingllms.envs.base import Env
     from pettingllms.models.tokenizer import ChatTokenizer
     from pettingllms.training.state import BaseModel
+    from pettingllms.types import Task
 
 WAITING_THREADS = 32
 """For agents and environments that act while the engine works: most of their time they wait for something."""
@@ -68,8 +71,8 @@ class Assembly:
         """The tokenizer of each policy."""
         from pettingllms.models.tokenizer import ChatTokenizer
 
-        trust = self.config.resource.trust_remote_code
-        made = {path: ChatTokenizer(folder, trust) for path, folder in self.folders.items()}
+        trust, images = self.config.resource.trust_remote_code, self.config.env.multi_modal
+        made = {path: ChatTokenizer(folder, trust, images=images) for path, folder in self.folders.items()}
         return {name: made[plan.path] for name, plan in self.plans.items()}
 
     def models(self) -> dict[str, BaseModel]:
@@ -116,11 +119,17 @@ class Assembly:
         # Where one policy's runs shall come out the same again, so do those of all who play with it.
         phases = any(self.plans[member.policy].phases for member in team.members)
         reloaded = any(told.serving == "merged" and len(told.policies) > 1 for told in self.settings)
+
+        def made(task: Task) -> Env:
+            one = env(task, options)
+            one.multi_modal = config.env.multi_modal
+            return one
+
         return Rollout(
             team,
             engines,
             self.tokenizers,
-            lambda task: env(task, options),
+            made,
             threads if phases else max(threads, WAITING_THREADS),
             phases=phases,
             # Where prompts are searched for, all policies have the weights that the engine starts with.
@@ -139,6 +148,9 @@ def assembled(
     require(config.plugins)
     plans = plan_policies(config)
     folders = {path: local_folder(path, events.status) for path in {plan.path for plan in plans.values()}}
+    if config.env.multi_modal:
+        for folder_of_model in folders.values():
+            refuse_text_models(folder_of_model)
     events.status("starting the engine and loading the model")
     settings = [
         engine_settings(config, served, folders[served[0].path]) for served in engine_groups(config, plans)

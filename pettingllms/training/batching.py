@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pettingllms.training.branches import Span, lay_out
-from pettingllms.types import Scored, TokenSampling
+from pettingllms.types import Images, Scored, TokenSampling
 
 PACKED_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Architectures whose layers mix tokens in attention only, and there, but for sliding windows, in no other
@@ -32,6 +32,11 @@ class Row:
     sampling: TokenSampling
     indexes: tuple[int, ...]
     samples: tuple[Scored, ...]
+
+    @property
+    def images(self) -> Images | None:
+        """Those of the prompt."""
+        return self.samples[0].images
 
     @property
     def length(self) -> int:
@@ -55,7 +60,8 @@ class Batch:
     `scored_N`: flat index into B*T of the position that predicts each sampled token. `chosen_N`: their ids.
     `sequence_N`: the response of each. `engine_N`: the engine's log-probabilities in nats, which may be no
     numbers. `length_S`: sampled tokens of each response. `samples`: index of each response in the batch that
-    the rows were made from.
+    the rows were made from. `images`: of each row, or of none; such rows are padded. `prompts`: tokens of the
+    prompt of each row.
     """
 
     input_BT: Tensor
@@ -69,6 +75,8 @@ class Batch:
     length_S: Tensor
     samples: tuple[int, ...]
     sampling: TokenSampling
+    images: tuple[Images, ...] = ()
+    prompts: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -97,7 +105,8 @@ def rows(samples: Sequence[Scored], wanted: Sequence[int], *, shared: bool) -> l
     together: dict[object, list[int]] = {}
     for index in wanted:
         scored = samples[index]
-        together.setdefault((scored.prompt_ids, scored.sampling) if shared else index, []).append(index)
+        key = (scored.prompt_ids, scored.images, scored.sampling)
+        together.setdefault(key if shared else index, []).append(index)
     return [
         Row(
             samples[indexes[0]].prompt_ids,
@@ -112,17 +121,18 @@ def rows(samples: Sequence[Scored], wanted: Sequence[int], *, shared: bool) -> l
 def micro_batches(
     all_rows: Sequence[Row], *, token_budget: int | None, sequences: int | None, packed: bool
 ) -> Iterator[list[Row]]:
-    """Rows of equal sampling and like length together.
+    """Rows of equal sampling and like length together, those with images apart from those without.
 
     A micro-batch has at most `token_budget` tokens, with their padding unless they are `packed`, and
     `sequences` responses; None is no limit. A row above a limit is cut between its responses, as is one
     whose attention would hold more than `KEYS_PER_TOKEN` times the budget; a response that is too long by
     itself goes alone.
     """
-    by_sampling: dict[TokenSampling, list[Row]] = {}
+    by_kind: dict[tuple[TokenSampling, bool], list[Row]] = {}
     for row in all_rows:
-        by_sampling.setdefault(row.sampling, []).extend(_cut(row, token_budget, sequences))
-    for alike in by_sampling.values():
+        kind = (row.sampling, row.images is not None)
+        by_kind.setdefault(kind, []).extend(_cut(row, token_budget, sequences))
+    for alike in by_kind.values():
         batch: list[Row] = []
         for row in sorted(alike, key=lambda row: row.length):
             wider = [*batch, row]
@@ -142,11 +152,14 @@ def build_batch(batch_rows: Sequence[Row], device: torch.device, *, packed: bool
 
     Every response continues the prompt's positions and sees the prompt and itself, not its siblings,
     so each token's log-probability is that of its own sequence alone.
-    Raises ValueError when a sample has not one log-probability for each token, and when rows that are not to
-    be `packed` have several responses.
+    Raises ValueError when a sample has not one log-probability for each token, when rows that are not to be
+    `packed` have several responses, and when rows that are have images, or not all of them.
     """
     if not packed and any(len(row.samples) > 1 for row in batch_rows):
         raise ValueError("rows of several responses can only be packed")
+    images = tuple(row.images for row in batch_rows if row.images is not None)
+    if images and (packed or len(images) < len(batch_rows)):
+        raise ValueError("rows with images cannot be packed, and go without others")
     lengths = [row.length for row in batch_rows]
     width = sum(lengths) if packed else max(lengths)
     begins = list(accumulate(lengths[:-1], initial=0)) if packed else [n * width for n in range(len(lengths))]
@@ -186,6 +199,8 @@ def build_batch(batch_rows: Sequence[Row], device: torch.device, *, packed: bool
         torch.tensor([len(one.sample.completion.token_ids) for one in samples], device=device),
         tuple(index for row in batch_rows for index in row.indexes),
         batch_rows[0].sampling,
+        images,
+        tuple(len(row.prompt_ids) for row in batch_rows),
     )
 
 

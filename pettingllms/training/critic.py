@@ -145,7 +145,7 @@ def build_critics(
             bodies |= {name: _own(weights, weights.named_parameters()) for name, weights in shared.items()}
     for plan in alone:
         if plan.specialization == "full":
-            model, packed = load_model(folders[plan.path], torch.float32, trust_remote_code)
+            model, packed, _ = load_model(folders[plan.path], torch.float32, trust_remote_code)
             model.to(policies.device)
             # Values do not pass the output matrix: it has no gradient unless it is the embedding, too.
             ends = [model.get_output_embeddings().weight, model.get_input_embeddings().weight]

@@ -30,9 +30,9 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 INDEX = "model.safetensors.index.json"
 TOKENIZER = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model",
-    "*.jinja", "generation_config.json",
+    "*.jinja", "generation_config.json", "preprocessor_config.json", "processor_config.json",
 )  # fmt: skip
-"""What of a model folder makes texts of tokens, and says where answers end."""
+"""What of a model folder makes texts of tokens, says where answers end, and reads images."""
 MODEL = (*TOKENIZER, "config.json", "*.py")
 """The same, and what a model is built from."""
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import CheckpointError, InvariantError
+from pettingllms.models.images import ImageReader
 from pettingllms.training.batching import Batch
-from pettingllms.training.weights import DTYPES, Recomputation, load_model, scored_hidden
+from pettingllms.training.weights import DTYPES, Base, Recomputation, load_model, scored_hidden
 
 GENERATION = "generation_config.json"
 
@@ -26,9 +27,18 @@ class FullWeights:
     `start`: the model as it was at first, where the plan compares with it.
     """
 
-    def __init__(self, model: Any, folder: Path, plan: PolicyPlan, start: Any | None, packed: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        folder: Path,
+        plan: PolicyPlan,
+        start: Any | None,
+        packed: bool,
+        reader: ImageReader | None = None,
+    ) -> None:
         """`folder`: where `model` was loaded from."""
         self.model = model
+        self._reader = reader
         self._folder = folder
         self.start = start
         self.packed = packed
@@ -51,7 +61,7 @@ class FullWeights:
             raise InvariantError("a policy that is compared with nothing keeps no copy of its start")
         kind = batch.input_BT.device.type
         with torch.autocast(kind, self._products, enabled=self._products != torch.float32):
-            hidden_NH = scored_hidden(model, batch)
+            hidden_NH = scored_hidden(model, batch, self._reader)
         return hidden_NH, model.get_output_embeddings().weight
 
     def export(self, folder: Path, parameters: Mapping[str, Tensor]) -> None:
@@ -91,24 +101,32 @@ class FullWeights:
 
 
 def full_weights(
-    plans: Sequence[PolicyPlan], folder: Path, device: torch.device, *, trust_remote_code: bool
+    plans: Sequence[PolicyPlan],
+    folder: Path,
+    device: torch.device,
+    *,
+    trust_remote_code: bool,
+    images: bool = False,
 ) -> dict[str, FullWeights]:
     """The weights of `plans`, which all start from the model in `folder`: a copy for each.
 
-    Those that compare with their start share one more copy, which nothing changes.
+    Those that compare with their start share one more copy, which nothing changes. `images`: what sees is
+    trained, too.
     """
     from transformers import GenerationConfig
 
-    def copy() -> tuple[Any, bool]:
-        model, packed = load_model(folder, torch.float32, trust_remote_code)
-        model.generation_config = GenerationConfig()
-        return model.to(device), packed
+    def copy() -> Base:
+        base = load_model(folder, torch.float32, trust_remote_code, images=images)
+        base.model.generation_config = GenerationConfig()
+        base.model.to(device)
+        return base
 
-    start = copy()[0] if any(plan.uses_reference for plan in plans) else None
+    start = copy().model if any(plan.uses_reference for plan in plans) else None
     found = {}
     for plan in plans:
-        model, packed = copy()
-        found[plan.name] = FullWeights(model, folder, plan, start if plan.uses_reference else None, packed)
+        model, packed, reader = copy()
+        own_start = start if plan.uses_reference else None
+        found[plan.name] = FullWeights(model, folder, plan, own_start, packed, reader)
     return found
 
 

@@ -86,6 +86,16 @@ def refuse_embedding_targets(base: Any, plan: PolicyPlan) -> None:
             )
 
 
+def outside_language(base: Any) -> str:
+    """A pattern of the names of all modules but those of the language part of `base`.
+
+    What sees stays as it is: engines serve adapters of the language part only.
+    """
+    part = base.get_decoder()
+    name = next(name for name, module in base.named_modules() if module is part)
+    return rf"(?!{re.escape(name)}\.).*"
+
+
 def load_adapter(model: Any, adapter: str, plan: PolicyPlan) -> None:
     """Put the weights of `plan.adapter_path` into `adapter`, which was made as `plan` says.
 

@@ -11,9 +11,16 @@ from torch import Tensor
 
 from pettingllms.config.homes import PolicyPlan
 from pettingllms.errors import CheckpointError, RefusedError
+from pettingllms.models.images import ImageReader
 from pettingllms.rollout.seeds import derive
 from pettingllms.training.batching import Batch
-from pettingllms.training.lora import WEIGHTS, Switch, load_adapter, refuse_embedding_targets
+from pettingllms.training.lora import (
+    WEIGHTS,
+    Switch,
+    load_adapter,
+    outside_language,
+    refuse_embedding_targets,
+)
 from pettingllms.training.weights import DTYPES, Recomputation, load_model, scored_hidden
 
 
@@ -33,8 +40,10 @@ class LoraWeights:
         adapter: str,
         reference: str | None,
         packed: bool,
+        reader: ImageReader | None,
     ) -> None:
         self.model, self.switch = model, switch
+        self._reader = reader
         self.adapter, self.reference = adapter, reference
         self.packed = packed
         self.width: int = model.base_model.model.get_output_embeddings().weight.shape[1]
@@ -86,18 +95,25 @@ class LoraWeights:
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         base = self.model.base_model.model
-        return scored_hidden(base, batch), base.get_output_embeddings().weight
+        return scored_hidden(base, batch, self._reader), base.get_output_embeddings().weight
 
 
 def lora_weights(
-    plans: Sequence[PolicyPlan], folder: Path, device: torch.device, *, trust_remote_code: bool, seed: int
+    plans: Sequence[PolicyPlan],
+    folder: Path,
+    device: torch.device,
+    *,
+    trust_remote_code: bool,
+    seed: int,
+    images: bool = False,
 ) -> dict[str, LoraWeights]:
     """The weights of `plans`, which all stand on the base model in `folder`, loaded once.
 
-    Base weights have the plans' `model_dtype`. Raises RefusedError for a model or a plan that cannot be
-    trained as asked.
+    Base weights have the plans' `model_dtype`. Of a model that is to see `images` the language part is
+    adapted. Raises RefusedError for a model or a plan that cannot be trained as asked.
     """
-    base, packed = load_model(folder, _dtype(plans, folder), trust_remote_code)
+    base, packed, reader = load_model(folder, _dtype(plans, folder), trust_remote_code, images=images)
+    excluded = outside_language(base) if images else None
     model = base
     # Adapter names go into module paths: a policy may be called anything, a path component may not.
     adapters = {plan.name: f"policy{number}" for number, plan in enumerate(plans)}
@@ -105,11 +121,11 @@ def lora_weights(
     for plan in plans:
         refuse_embedding_targets(base, plan)
         torch.manual_seed(derive(seed, "adapter", plan.name))
-        model = _with_adapter(model, adapters[plan.name], plan)
+        model = _with_adapter(model, adapters[plan.name], plan, excluded)
         if plan.adapter_path is not None:
             load_adapter(model, adapters[plan.name], plan)
             start = starts[plan.name] = f"{adapters[plan.name]}_start"
-            model = _with_adapter(model, start, plan)
+            model = _with_adapter(model, start, plan, excluded)
             load_adapter(model, start, plan)
     model.eval().to(device)
     trained = [one for adapter in adapters.values() for one in adapter_parameters(model, adapter).values()]
@@ -118,7 +134,7 @@ def lora_weights(
     recomputation = Recomputation(base, lambda: switch.using(switch.current)) if recomputed else None
     return {
         plan.name: LoraWeights(
-            model, switch, recomputation, plan, adapters[plan.name], starts[plan.name], packed
+            model, switch, recomputation, plan, adapters[plan.name], starts[plan.name], packed, reader
         )
         for plan in plans
     }
@@ -145,14 +161,18 @@ def _dtype(plans: Sequence[PolicyPlan], folder: Path) -> torch.dtype:
     return DTYPES[first.model_dtype]
 
 
-def _with_adapter(model: Any, adapter: str, plan: PolicyPlan) -> Any:
-    """`model`, a base model or a PEFT model, as a PEFT model with a fresh `adapter`, the identity."""
+def _with_adapter(model: Any, adapter: str, plan: PolicyPlan, excluded: str | None) -> Any:
+    """`model`, a base model or a PEFT model, as a PEFT model with a fresh `adapter`, the identity.
+
+    `excluded`: a pattern of names of modules that take none.
+    """
     from peft import LoraConfig, PeftModel, get_peft_model
 
     config = LoraConfig(
         r=plan.lora_rank,
         lora_alpha=plan.lora_alpha,
         target_modules=plan.target_modules,
+        exclude_modules=excluded,
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )

@@ -100,7 +100,7 @@ def _distances(
 ) -> dict[int, tuple[float, int]]:
     """Distance of each sampled sequence of `policy` to its reference and its tokens, by the sample's `id`."""
     scored = [
-        Scored(sample, turn.prompt_ids, turn.sampling, 0.0)
+        Scored(sample, turn.prompt_ids, turn.sampling, 0.0, images=turn.images)
         for episode in episodes
         for turn in episode.turns
         if turn.policy == policy

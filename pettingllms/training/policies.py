@@ -31,7 +31,8 @@ class Snapshot:
 class Policies:
     """All policies of a run; `weights` says what each of them trains.
 
-    `folder`: where the base models are, by the plans' `path`; a single one is that of all plans.
+    `folder`: where the base models are, by the plans' `path`; a single one is that of all plans. `images`:
+    whether they see some.
     Raises RefusedError for a model or a plan that cannot be trained as asked.
     """
 
@@ -43,6 +44,7 @@ class Policies:
         *,
         trust_remote_code: bool,
         seed: int,
+        images: bool = False,
     ) -> None:
         self.plans = {plan.name: plan for plan in plans}
         self.device = device
@@ -52,10 +54,12 @@ class Policies:
             own = [plan for plan in self.plans.values() if plan.path == path]
             if lora := [plan for plan in own if plan.specialization == "lora"]:
                 self.weights |= lora_weights(
-                    lora, here, device, trust_remote_code=trust_remote_code, seed=seed
+                    lora, here, device, trust_remote_code=trust_remote_code, seed=seed, images=images
                 )
             if full := [plan for plan in own if plan.specialization == "full"]:
-                self.weights |= full_weights(full, here, device, trust_remote_code=trust_remote_code)
+                self.weights |= full_weights(
+                    full, here, device, trust_remote_code=trust_remote_code, images=images
+                )
         self.packed = self.shared_prompt = all(own.packed for own in self.weights.values())
         """How rows are made and batched: several responses to a row, rows without padding."""
         self._parameters = {name: self.weights[name].named_parameters() for name in self.plans}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -9,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pettingllms.types import Episode, FinishReason, Group, Sample, Scored, Split, Turn
+from pettingllms.types import Episode, FinishReason, Group, Images, Sample, Scored, Split, Turn
 
 
 def episode_metrics(split: Split, episodes: Sequence[Episode]) -> dict[str, float]:
@@ -111,7 +112,10 @@ def sampled_tokens(episodes: Iterable[Episode]) -> int:
 def write_samples(
     folder: Path, split: Split, step: int, episodes: Sequence[Episode], groups: Sequence[Group]
 ) -> None:
-    """Write every episode to `samples/<split>-<step>.jsonl`, one per line; `groups` bring the advantages."""
+    """Write every episode to `samples/<split>-<step>.jsonl`, one per line; `groups` bring the advantages.
+
+    Images of prompts become files of `samples/images`, each once, named by their SHA-256.
+    """
     folder.mkdir(exist_ok=True)
     scored = {id(member.sample): member for group in groups for member in group.members}
     with (folder / f"{split}-{step:06d}.jsonl").open("w", encoding="utf-8") as file:
@@ -125,13 +129,13 @@ def write_samples(
                 "success": episode.success,
                 "stop_reason": episode.stop_reason,
                 "error": episode.error,
-                "turns": [_turn_record(turn, scored) for turn in episode.turns],
+                "turns": [_turn_record(turn, scored, folder) for turn in episode.turns],
             }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _turn_record(turn: Turn, scored: Mapping[int, Scored]) -> dict[str, Any]:
-    return {
+def _turn_record(turn: Turn, scored: Mapping[int, Scored], folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = {
         "turn": turn.index,
         "agent": turn.agent,
         "policy": turn.policy,
@@ -140,6 +144,21 @@ def _turn_record(turn: Turn, scored: Mapping[int, Scored]) -> dict[str, Any]:
         "chosen": turn.chosen,
         "samples": [_sample_record(sample, scored.get(id(sample))) for sample in turn.samples],
     }
+    if turn.images is not None:
+        record["images"] = _written(turn.images, folder)
+    return record
+
+
+def _written(images: Images, folder: Path) -> list[str]:
+    """The names of the files that hold `images`, from `folder` on; those that are not there are written."""
+    names = [f"images/{hashlib.sha256(file).hexdigest()[:32]}.png" for file in images.files]
+    for name, content in zip(names, images.files, strict=True):
+        path = folder / name
+        # A run that was cut may have left a part of one.
+        if not path.is_file() or path.stat().st_size != len(content):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+    return names
 
 
 def _sample_record(sample: Sample, scored: Scored | None) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _values(
 ) -> dict[int, tuple[float, ...]]:
     """What `critic` expects at the tokens of each sample, by the sample's `id`."""
     scored = [
-        Scored(sample, turn.prompt_ids, turn.sampling, 0.0)
+        Scored(sample, turn.prompt_ids, turn.sampling, 0.0, images=turn.images)
         for turn in turns
         for sample in turn.samples
         if sample.completion.token_ids

@@ -149,7 +149,14 @@ def _build_loop(
         training.epoch_size,
         training.seed,
     )
-    policies = Policies(plans.values(), assembly.folders, device, trust_remote_code=trust, seed=training.seed)
+    policies = Policies(
+        plans.values(),
+        assembly.folders,
+        device,
+        trust_remote_code=trust,
+        seed=training.seed,
+        images=config.env.multi_modal,
+    )
     critic_folders = _critic_folders(assembly, events)
     critics = build_critics(policies, critic_folders, trust_remote_code=trust, seed=training.seed)
     ranks = Ranks.joined()
@@ -199,6 +206,11 @@ def _critic_folders(assembly: Assembly, events: EventStream) -> dict[str, Path]:
     folders = {}
     for name, plan in assembly.plans.items():
         path = None if plan.critic is None else plan.critic.model.path
+        if path is not None and assembly.config.env.multi_modal:
+            raise RefusedError(
+                f"policy {name!r}: critic.model.path names a model of its own, which is shown no images",
+                help="remove critic.model.path: the critic then sees what the policy sees",
+            )
         if path is not None:
             folders[path] = local_folder(path, events.status)
             label = f"policy {name!r}: critic.model.path {path!r}"

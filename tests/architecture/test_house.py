@@ -103,16 +103,8 @@ def test_every_part_has_its_row():
 LIGHT = [
     *(f"cli.{verb}" for verb in ("app", "lint", "show", "schema", "train", "sweep", "doctor")),
     *(f"cli.{verb}" for verb in ("convert", "new", "set", "diff", "explain", "import_")),
-    *(
-        "lint.engine",
-        "lint.rules",
-        "sweep.launch",
-        "sweep.study",
-        "sweep.best",
-        "sweep.study_writing",
-        "space.cells",
-        "config.load",
-    ),
+    *("cli.plan", "sweep.planning.plans", "lint.engine", "lint.rules", "sweep.launch", "sweep.study.outcome"),
+    *("sweep.study.best", "sweep.study.writing", "space.cells", "config.load"),
     *(
         "envs",
         "envs.math",

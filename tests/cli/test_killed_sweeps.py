@@ -124,6 +124,8 @@ def test_a_worker_without_a_study_is_told_how_one_is_started(project):
         (["--jobs", "0"], "--jobs 0"),
         (["--jobs", "2", "--storage", "sqlite:///s.db"], "--jobs 2 on SQLite"),
         (["--lease", "1"], "--lease 1"),
+        (["--lease", "nan"], "--lease nan"),
+        (["--lease", "inf"], "--lease inf"),
         (["--new-study", "--extend"], "--new-study starts another study"),
         (["--jobs", "100000"], "trials share none"),
     ],

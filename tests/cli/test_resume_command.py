@@ -47,7 +47,7 @@ def experiment(tmp_path, monkeypatch):
     script.write_text(WORKER)
     monkeypatch.setattr(
         "pettingllms.sweep.runner.launch_argv",
-        lambda config, folder, port: [sys.executable, "-S", str(script), str(folder)],
+        lambda config, folder, port, cores: [sys.executable, "-S", str(script), str(folder)],
     )
     monkeypatch.setenv("PACKAGE", str(Path(pettingllms.__file__).parents[1]))
     monkeypatch.setattr("pettingllms.sweep.packages.missing", lambda modules: [])

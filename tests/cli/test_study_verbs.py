@@ -11,9 +11,9 @@ import pytest
 from pettingllms.cli.app import run
 from pettingllms.config.trial_file import trial_toml
 from pettingllms.lint.engine import check_experiment, checked_cells
-from pettingllms.sweep.file_lock import FileLock
-from pettingllms.sweep.storage_file import LEDGER, LOCK
-from pettingllms.sweep.studies import open_or_create
+from pettingllms.sweep.ledger.file_lock import FileLock
+from pettingllms.sweep.ledger.in_folder import LEDGER, LOCK
+from pettingllms.sweep.study.named import open_or_create
 
 EXPERIMENT = """\
 # My team.
@@ -250,6 +250,10 @@ def test_tables_have_a_line_per_cell(make, file, tmp_path, capsys):
     assert (cells[4]["lora_rank"], cells[4]["x"], cells[3]["cause"]) == (16, None, "oom")
     assert run(["sweep", "export", str(file), "t.json"]) == 1
     assert run(["sweep", "export", str(file), "t.xlsx"]) == 2
+    for option in (["--plot", "importances"], ["--metric", "val/success_rate"]):
+        assert run(["sweep", "export", str(file), *option]) == 2
+        assert run(["sweep", "export", str(file), "u.csv", *option]) == 2
+    assert not (tmp_path / "u.csv").exists()
 
 
 def test_a_parquet_table_has_typed_columns(make, file, tmp_path):

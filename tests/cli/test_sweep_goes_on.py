@@ -7,8 +7,8 @@ import pytest
 from swept_experiment import EXPERIMENT
 
 from pettingllms.cli.app import run
-from pettingllms.sweep.open_study import optuna_storage
-from pettingllms.sweep.studies import newest_study
+from pettingllms.sweep.study.named import newest_study
+from pettingllms.sweep.study.opening import optuna_storage
 
 optuna = pytest.importorskip("optuna")
 
@@ -75,7 +75,7 @@ def test_a_study_goes_on_is_locked_and_extended(sweep, capsys):
     assert "lora_rank values: [8, 16] -> [16, 4, 32]" in capsys.readouterr().err
     assert sweep("run", "--extend", "--json", ranks="[16, 4, 32]") == 0
     told = capsys.readouterr()
-    assert "2 cells are new" in told.err
+    assert "new cells: 2" in told.err
     assert json.loads(told.out)["best"] == 2
     rows = study.ledger.read().rows
     assert {n: (row.state, row.outside) for n, row in rows.items()} == {

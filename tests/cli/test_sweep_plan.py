@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from planned_runs import write_run
 
 from pettingllms.cli.app import run
 
@@ -106,7 +107,7 @@ def test_what_holds_in_all_cells_makes_all_of_them_impossible(file, capsys):
 
 
 def test_what_this_version_cannot_do_does_not_run(file, capsys):
-    _, plan = planned(capsys, file, "env.multi_modal=true", "training.train_batch_size=4")
+    _, plan = planned(capsys, file, "resource.nnodes=2", "training.train_batch_size=4")
     assert plan["runs"] == 0
     assert {why["code"] for cell in plan["cells"] for why in cell["why"]} >= {"PLM007"}
 
@@ -132,3 +133,78 @@ def test_swept_secrets_are_not_shown(file, capsys, monkeypatch):
         text = "".join(capsys.readouterr())
         assert "key-one-two" not in text
         assert "hidden-in-the-environment" not in text
+
+
+def test_every_cell_that_runs_is_estimated_and_says_how_it_starts(file, capsys):
+    _, plan = planned(capsys, file)
+    one, other = plan["cells"][:2]
+    assert other["estimate"] is other["launch"] is None
+    assert one["estimate"]["seconds"] == {
+        **dict.fromkeys(("expected", "least", "most", "parts")),
+        "by": [],
+        "unknown": "no finished run to go by",
+    }
+    # 100 steps of 4 tasks with 8 candidates, 21 validations of 64 tasks and 2 tests of 128; 4 turns of 256
+    # tokens each.
+    assert one["estimate"]["tokens"]["at_most"] == (100 * 4 * 8 + 21 * 64 + 2 * 128) * 4 * 256
+    argv = one["launch"]["argv"]
+    assert argv[argv.index("--main_process_port") + 1] == "<free port>"
+    assert argv[-1].endswith("outputs/experiment/trial_0000")
+    assert one["launch"]["gpu_map"][0]["engines"] == [["tool_generator_model", "reasoning_generator_model"]]
+    assert plan["total"] is None
+    assert plan["total_unknown"].startswith("time not known of 4 of 4 cells")
+
+
+def test_finished_runs_give_times_and_a_total(file, tmp_path, capsys):
+    assert run(["show", "--resolved", str(TWO_AGENTS)]) == 0
+    write_run(tmp_path / "runs" / "trial_0000", capsys.readouterr().out)
+    words = ["--from", tmp_path / "runs", "--jobs", "2", "training.train_batch_size=4"]
+    code, plan = planned(capsys, file, *words)
+    assert (code, plan["total"]["trials"]) == (0, 4)
+    assert plan["total"]["hours"] > 0
+    assert run(["sweep", "plan", str(file), *map(str, words)]) == 0
+    printed = capsys.readouterr().out
+    assert "total: 4 trials, 2 at a time: " in printed
+    assert f"by 1 finished runs: {tmp_path / 'runs'}" in printed
+
+
+def test_a_model_that_is_not_here_has_no_sizes(file, capsys):
+    words = [str(file), "base_models.policy_0.path=some/model", "--cell", "0"]
+    assert run(["sweep", "plan", *words]) == 1
+    printed = capsys.readouterr().out
+    assert "memory  ?: the size of some/model is not known: it is no local folder" in printed
+    assert "disk    ?: the size of some/model is not known" in printed
+
+
+def test_one_cell_is_shown_whole(file, capsys):
+    assert run(["sweep", "plan", str(file), "--cell", "8"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "cell 8: runs"
+    assert "  lora_rank = 32" in lines
+    assert "  lora_alpha = 64, which follows" in lines
+    assert run(["sweep", "plan", str(file), "--cell", "1"]) == 1
+    assert "  PLM006: training.train_batch_size = 0 must be at least 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--cell", "99"], ["--from", "nowhere"], ["--assume", "gpus"]])
+def test_what_is_not_there_is_a_usage_error(file, words, capsys):
+    assert run(["sweep", "plan", str(file), *words]) == 2
+    assert capsys.readouterr().err.rstrip().rpartition("\n")[2].startswith("help: ")
+
+
+def test_plan_says_what_train_would_start(capsys):
+    assert run(["plan", str(TWO_AGENTS)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("tokens  100 steps x 32 tasks x 8 candidates x (2 x 256 tool_generator + ")
+    assert (
+        "process 0: trainer and engine of tool_generator_model, reasoning_generator_model on CPU" in printed
+    )
+    assert run(["plan", str(TWO_AGENTS), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["launch"]["environment"]["VLLM_NO_USAGE_STATS"] == "1"
+    assert set(plan["formulas"]) == {"tokens", "seconds", "memory", "disk", "total"}
+
+
+def test_plan_refuses_what_train_refuses(capsys):
+    assert run(["plan", str(TWO_AGENTS), "training.train_batch_size=0"]) == 1
+    assert capsys.readouterr().out == ""

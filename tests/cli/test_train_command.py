@@ -64,7 +64,7 @@ def use_worker(tmp_path, monkeypatch):
         script.write_text(source)
         monkeypatch.setattr(
             "pettingllms.sweep.runner.launch_argv",
-            lambda config, folder, port: [sys.executable, "-S", str(script), str(folder)],
+            lambda config, folder, port, cores: [sys.executable, "-S", str(script), str(folder)],
         )
         monkeypatch.setattr("pettingllms.sweep.packages.missing", lambda modules: [])
 

@@ -2,15 +2,22 @@
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pettingllms.data.contamination import COMMON, WORDS, overlap_of
+from pettingllms.envs.stateful import StatefulEnv, StatefulOptions
+from pettingllms.games import GAMES
 from pettingllms.types import Task
 
 
 def tasks(split, texts):
     return [Task(f"{split}/{number}", split, {"question": text}) for number, text in enumerate(texts)]
+
+
+def task(name, **data):
+    return Task(name, "train", data)
 
 
 def compare(held, train):
@@ -55,9 +62,6 @@ def test_nothing_shared_is_clean():
 
 
 def test_tasks_without_a_question_are_compared_by_all_but_their_id():
-    def task(name, **data):
-        return Task(name, "train", data)
-
     assert overlap_of("test", [task("a", id=1, grid=[1, 2])], [task("b", id=2, grid=[1, 2])]).exact == 1
     assert overlap_of("test", [task("a", id=1, grid=[1, 2])], [task("b", id=1, grid=[2, 1])]).exact == 0
 
@@ -78,3 +82,23 @@ def test_it_finds_what_brute_force_finds(held, train):
     found = compare(held, train)
     assert found.exact == sum(exact)
     assert found.words == sum(near and not same for near, same in zip(words, exact, strict=True))
+
+
+def test_words_in_a_row_are_of_one_text_and_no_numbers_of_a_board_are_words():
+    # Two plans of a puzzle have moves in common; two texts under a name of one's own may be one text.
+    moves = [["A", "C"], ["A", "B"], ["C", "B"]] * 9
+    puzzles = [task(name, state=[name], solution=moves[begin:]) for begin, name in enumerate("xy")]
+    assert overlap_of("test", puzzles[:1], puzzles[1:]).clean
+    words = " ".join(f"w{number}" for number in range(WORDS))
+    told = [task(name, prompt=[{"content": f"{name} {words} {name}"}]) for name in "xy"]
+    assert overlap_of("test", told[:1], told[1:]).words == 1
+    split = [task("x", first="w0 w1 w2", then=words[9:]), task("y", prompt=words)]
+    assert overlap_of("test", split[:1], split[1:]).clean
+
+
+@pytest.mark.parametrize("game", sorted(GAMES))
+def test_splits_of_puzzles_share_nothing(game):
+    options = StatefulOptions(train_size=30, validation_size=4, test_size=4)
+    found = StatefulEnv.split_tasks(f"builtin:{game}", ("train", "val", "test"), options, 0)
+    for split in ("val", "test"):
+        assert overlap_of(split, found[split], found["train"]).clean

@@ -1,7 +1,11 @@
 """The table of graded answers, hostile ones, and when the process that compares is used at all."""
 
+import os
 import re
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,7 +104,7 @@ def test_a_process_that_computes_on_is_killed_and_the_next_answer_is_compared(co
     assert comparers.started == 1
     monkeypatch.setattr(grading, "SECONDS", 60)
     assert grade(Gold("2\\sqrt{2}"), "\\sqrt{8}") is Verdict.CORRECT
-    assert comparers.started == 2
+    assert comparers.started == 1, "what takes its place is a copy of what was started once"
 
 
 def test_all_values_of_an_answer_share_the_time(comparers, monkeypatch):
@@ -117,11 +121,43 @@ def test_answers_are_compared_in_any_thread_and_a_killed_process_costs_no_verdic
         found = list(threads.map(lambda gold: grade(Gold(gold), gold[2:] + "+x"), golds))
     assert found == [Verdict.CORRECT] * 8 and comparers.started == 1
     one = comparers._idle.get()
-    one._process.kill()
-    one._process.wait()
+    os.kill(one._worker, signal.SIGKILL)
     comparers._idle.put(one)
     assert grade(Gold("x+y+z"), "y+x+z") is Verdict.CORRECT
+    assert comparers.started == 1
+    os.killpg(one._process.pid, signal.SIGKILL)
+    one._process.wait()
+    assert grade(Gold("x+y+z"), "z+x+y") is Verdict.CORRECT
     assert comparers.started == 2
+
+
+def test_an_answer_that_ends_two_processes_takes_too_long(comparers, monkeypatch):
+    asked = []
+
+    def killed(one, said, seconds):
+        asked.append(said)
+        os.kill(one._worker, signal.SIGKILL)
+        one._await_worker()
+        raise grading_process.LostAnswerError
+
+    monkeypatch.setattr(grading_process.Comparer, "verdict", killed)
+    assert grade(Gold("x+y"), "x+y+0") is Verdict.TIMEOUT
+    assert len(asked) == 2 and comparers.started == 1
+
+
+def test_nothing_is_left_of_a_comparer_that_is_closed(comparers):
+    assert grade(Gold("x+y"), "y+x") is Verdict.CORRECT
+    one = comparers._idle.get()
+    group = one._process.pid
+    one.close()
+    for _ in range(200):
+        with suppress(ProcessLookupError):
+            os.killpg(group, 0)
+            time.sleep(0.01)
+            continue
+        break
+    else:
+        raise AssertionError("the copy goes on")
 
 
 def test_a_process_that_cannot_be_had_is_no_fault_of_the_answer(comparers, monkeypatch, tmp_path):

@@ -117,11 +117,26 @@ def test_a_self_verifying_agent_answers_until_it_approves():
     play, alone = env(), agent("math_selfverify_single_agent")
     assert alone.act(play, r"\boxed{6}").reason == "wrong"
     assert "The proposed answer is 6." in alone.observe(play)
-    assert alone.act(play, r"\boxed{no}") == (1.0, "correct")
+    assert alone.act(play, r"\boxed{no}") == (0.0, "correct")
     assert not alone.skips(play)
     assert alone.act(play, r"\boxed{5}").reason == "correct"
     assert alone.act(play, r"\boxed{yes}") == (1.0, "correct")
     assert alone.skips(play) and play.success()
+
+
+def test_nothing_is_earned_by_wrong_answers_of_ones_own_that_are_rejected_or_approved():
+    alone = agent("math_selfverify_single_agent")
+
+    def earned(*words):
+        play = env()
+        return sum(alone.act(play, rf"\boxed{{{word}}}").local + play.team_reward() for word in words)
+
+    # In each turn with what the team earns by then, as samples are rewarded.
+    assert earned("5", "yes") == 4
+    assert earned("6", "no", "7", "no", "8", "no", "9", "no") == 0
+    assert earned("6", "yes") == -1
+    assert earned("5", "no", "5", "no") == 4, "no more than to approve at once"
+    assert earned("6", "perhaps") == -1, "no verdict is no way around a false one"
 
 
 def test_error_reward_is_an_option():

@@ -4,19 +4,24 @@ import json
 
 import pytest
 from pydantic import ValidationError
-from row_files import sums, write_lines
+from row_files import experiment, sums, write_lines
 
 from pettingllms.agents import AGENTS
 from pettingllms.agents.sandboxed import runs_programs
 from pettingllms.config.agents import AgentConfig, EnvConfig
+from pettingllms.data import tasks as data_tasks
+from pettingllms.data.checked import checked_rows
 from pettingllms.data.records import record_of
 from pettingllms.envs import ENVS
 from pettingllms.envs.homes import played_in
 from pettingllms.envs.mixed import PART, MixedEnv, MixedOptions
+from pettingllms.envs.splits import splits_of
 from pettingllms.errors import RefusedError
 
 MATH = {"dataset": "builtin:arithmetic", "options": {"train_size": 300, "validation_size": 6, "test_size": 4}}
 CODE = {"dataset": "builtin:code", "options": {"levels": [1], "validation_size": 8, "test_size": 4}}
+
+SMALL = {"train_size": 20, "validation_size": 2}
 
 
 def mixed(**parts):
@@ -76,6 +81,46 @@ def test_a_part_reads_rows_and_has_a_benchmark_of_its_own(tmp_path):
     ]
 
 
+def test_rows_of_a_part_are_read_once_for_all_splits(tmp_path, monkeypatch):
+    rows = write_lines(tmp_path / "rows.jsonl", sums(20))
+    part = {**MATH, "dataset": str(rows), "options": {"validation_size": 2, "test_size": 2}}
+    config = experiment(name="mixed_env", dataset="builtin:parts", options={"parts": {"math": part}})
+    read = []
+    monkeypatch.setattr(data_tasks, "checked_rows", lambda *words: read.append(1) or checked_rows(*words))
+    found = splits_of(config)
+    assert [len(found[split]) for split in ("train", "val", "test")] == [16, 2, 2]
+    assert len(read) == 1
+
+
+def test_a_part_leaves_out_training_tasks_that_its_benchmark_asks(tmp_path):
+    rows = write_lines(tmp_path / "rows.jsonl", sums(20))
+    held = write_lines(tmp_path / "held.jsonl", sums(5, first=3))
+    part = {"dataset": str(rows), "benchmark": str(held), "options": {"validation_size": 1, "test_size": 0}}
+    assert len(tasks(mixed(math=part), "train")) == 19
+    part["options"]["drop_contaminated"] = True
+    asked = {task.data["question"] for task in tasks(mixed(math=part), "train")}
+    assert len(asked) == 14 and not asked & {row["question"] for row in sums(5, first=3)}
+
+
+def test_a_mixture_leaves_out_training_tasks_that_another_part_holds_out():
+    # One set twice, cut at different places: what one part trains on, the other one is tested on.
+    few, many = (
+        {"env": "math_env", "dataset": "builtin:arithmetic", "options": {**SMALL, "test_size": size}}
+        for size in (4, 20)
+    )
+    options = {"parts": {"few": few, "many": many}}
+
+    def shared(found):
+        held = {task.data["question"] for split in ("val", "test") for task in found[split]}
+        return held & {task.data["question"] for task in found["train"]}
+
+    def played(**more):
+        return splits_of(experiment(name="mixed_env", dataset="builtin:parts", options={**options, **more}))
+
+    assert shared(played()) and not shared(found := played(drop_contaminated=True))
+    assert len(found["train"]) > 20
+
+
 def test_agents_play_in_their_part_and_metrics_say_which():
     options = mixed(math=MATH, code=CODE)
     found = {task.data[PART]: MixedEnv(task, options) for task in tasks(options, "val")}
@@ -101,9 +146,9 @@ def test_agents_play_in_their_part_and_metrics_say_which():
 @pytest.mark.parametrize(
     ("ratios", "words"),
     [
-        ((0.5, 0.6), "the ratios add up to 1.1"),
+        ((0.5, 0.6), "the ratios add up to 1.1, more than 1"),
         ((0.5, 0.4), "not to 1"),
-        ((1.0, None), "leaves nothing for other parts"),
+        ((1.0, None), "leaves nothing for parts without one"),
         ((0, None), "greater than 0"),
     ],
 )
@@ -136,8 +181,6 @@ def test_a_part_with_programs_asks_for_the_sandbox():
         name="mixed_env", dataset="builtin:parts", options={"parts": {"math": MATH, "code": CODE}}
     )
     assert played_in(env) == ["mixed_env", "math_env", "code_env"]
-    from row_files import experiment
-
     config = experiment(name=env.name, dataset=env.dataset, options=env.options)
     assert runs_programs(config)
 

@@ -1,12 +1,13 @@
 """Tasks of reasoning-gym: what its generators give as gold is right, and what another task has is not."""
 
 import sys
+import warnings
 
 import pytest
 
 from pettingllms.envs.grading import Verdict
 from pettingllms.envs.math import MathEnv, MathOptions
-from pettingllms.envs.reasoning import REFUSED, generate
+from pettingllms.envs.reasoning import NAMES, REFUSED, generate
 from pettingllms.errors import RefusedError
 
 OPTIONS = MathOptions(train_size=12, validation_size=2, test_size=2)
@@ -78,3 +79,10 @@ def test_without_the_package_is_said_what_to_install(monkeypatch):
     with pytest.raises(RefusedError, match="not installed") as caught:
         generate("reasoning_gym:gcd", "train", OPTIONS, 0)
     assert "uv sync --extra reasoning" in caught.value.help
+
+
+def test_the_linter_knows_the_names_of_the_package():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from reasoning_gym.factory import DATASETS as KNOWN
+    assert sorted(KNOWN) == NAMES and set(REFUSED) <= set(NAMES)

@@ -106,6 +106,9 @@ def test_the_prices_are_options():
         ("", "no_actions"),
         ('["R", "D"]', "no_actions"),
         ("#### R, D", "bad_list"),
+        ('#### ["R"] * 4', "bad_list"),
+        ('#### ```["R"]``` or ["D"]', "bad_list"),
+        ("#### ```json\nand so on\n```", "bad_list"),
         ('#### ["R", "D"', "bad_list"),
         ('#### ["R", "D"] or ["D", "R"]', "bad_list"),
         ('#### [["R", "D"], ["D", "R"]]', "bad_action"),
@@ -136,6 +139,9 @@ def test_what_is_no_list_of_actions_is_said_and_changes_nothing(text, reason):
         "I think so. ####\n['R', 'R', 'D', 'D'].\nThat is it.",
         '#### ["U"]\n#### ["R",\n "R", "D",\n "D"]',
         "#### ('R', 'R', 'D', 'D')",
+        '**Actions List**:\n```json\n["R", "R", "D", "D"]\n```\nThat is it.',
+        '#### `["R", "R", "D", "D"]`',
+        '**#### ["R", "R", "D", "D"]**',
     ],
 )
 def test_the_documented_forms_are_read(text):
@@ -380,6 +386,26 @@ def test_too_few_instances_and_options_that_do_not_fit_are_refused():
     (misfit,) = StatefulEnv.misfits("builtin:sudoku", StatefulOptions(map_size=5))
     assert misfit == (("map_size",), "sudoku cannot be played: the size is 5", "sizes: 4 or 9")
     assert list(StatefulEnv.misfits("builtin:plan_path", StatefulOptions(map_size=5))) == []
+
+
+def test_the_instances_of_a_game_are_made_once_for_all_splits(monkeypatch):
+    made = []
+    kind = GAMES.load("blocksworld")
+    generate = kind.generate
+    monkeypatch.setattr(kind, "generate", lambda *words: made.append(1) or generate(*words))
+    options = StatefulOptions(**SMALL)
+    alone = {split: tasks("blocksworld", split) for split in SPLITS}
+    first, made[:] = len(made), []
+    assert StatefulEnv.split_tasks("builtin:blocksworld", SPLITS, options, 0) == alone
+    assert len(made) < first
+
+
+def test_large_stores_of_many_boxes_are_tasks_as_all_others():
+    found = tasks("sokoban", "val", map_size=12, sokoban={"boxes": 4, "least_pushes": 5}, train_size=1)
+    for task in found:
+        env = StatefulEnv(task, StatefulOptions(max_actions=10_000, shaping=0.5, optimal_bonus=0.2))
+        assert env.decide(written(task.data["solution"])) == (1.0, "solved")
+        assert env.metrics()["optimality"] == 1.0
 
 
 def test_options_set_the_difficulty():

@@ -7,7 +7,7 @@ import pytest
 from pettingllms.games import GAMES
 from pettingllms.games.base import Draw
 from pettingllms.games.frozen_lake import LakeState
-from pettingllms.games.grid import distances
+from pettingllms.games.grid import distances, symmetries
 from pettingllms.games.n_queens import QueensState
 from pettingllms.games.plan_path import PathState
 from pettingllms.games.sudoku import SudokuState
@@ -23,7 +23,9 @@ def dataset():
         # It and what it imports write strings with escapes that Python does not know.
         warnings.simplefilter("ignore")
         reasoning_gym = pytest.importorskip("reasoning_gym")
-    return lambda name, **options: reasoning_gym.create_dataset(name, size=INSTANCES, seed=7, **options)
+    return lambda name, size=INSTANCES, **options: reasoning_gym.create_dataset(
+        name, size=size, seed=7, **options
+    )
 
 
 def solved(name, state):
@@ -83,7 +85,7 @@ def test_tower_of_hanoi(dataset):
 
 def test_shortest_path(dataset):
     words = {"U": "up", "D": "down", "L": "left", "R": "right"}
-    found, feasible = dataset("shortest_path", p_blocked=0.3), 0
+    found, feasible = dataset("shortest_path", size=2 * INSTANCES, p_blocked=0.3), 0
     for entry in found:
         matrix = entry["metadata"]["matrix"]
         rows = tuple("".join("#" if cell == "X" else "." for cell in row) for row in matrix)
@@ -96,7 +98,65 @@ def test_shortest_path(dataset):
         _, actions, _ = solved("plan_path", state)
         answer = [words[action] for action in actions]
         judged(found, entry, " ".join(answer), " ".join(answer[:-1]))
-    assert feasible > 100
+    assert feasible >= INSTANCES
+
+
+def test_our_sudokus_have_the_only_solution_that_is_found_by_others(dataset):
+    one, theirs = GAMES.load("sudoku")(GAMES.load("sudoku").Options()), dataset("mini_sudoku")
+    for state in made(one, 4):
+        grid = [list(state.grid[row : row + 4]) for row in range(0, 16, 4)]
+        end = state
+        for action in one.solve(state):
+            end = one.step(end, action)
+        answer = [list(end.grid[row : row + 4]) for row in range(0, 16, 4)]
+        assert theirs._count_solutions([row[:] for row in grid], limit=2) == 1
+        solved_by_them = [row[:] for row in grid]
+        assert theirs._solve(solved_by_them) and solved_by_them == answer
+
+
+def test_our_queens_are_among_all_solutions_that_others_find(dataset):
+    one, found = GAMES.load("n_queens")(GAMES.load("n_queens").Options()), dataset("n_queens", n=8)
+    boards = [found._board_to_string(board) for board in found._solutions]
+    assert len(boards) == 92
+    for start in made(one, 8):
+        state = start
+        for action in one.solve(start):
+            state = one.step(state, action)
+        row, column = action
+        moved = one.step(state, (row, (column + 1) % 8))
+        entry = {"metadata": {"valid_answers": boards}}
+        judged(found, entry, *(one.show(each).replace(".", "_") for each in (state, moved)))
+
+
+def test_our_stores_are_solved_in_the_sokoban_of_others(dataset):
+    found, seen = dataset("sokoban", size=1), 0
+    symbols = str.maketrans({"#": "+", "@": "*", "$": "@", ".": "X", "*": "$", "+": "%", " ": "-"})
+    for boxes, size in ((1, 6), (4, 9)):
+        one = GAMES.load("sokoban")(GAMES.load("sokoban").Options(boxes=boxes))
+        for number in range(2 * INSTANCES):
+            if seen == (INSTANCES if boxes == 4 else INSTANCES // 2):
+                break
+            instance = one.instance(Draw(f"judged/{number}"), size)
+            if instance is None:
+                continue
+            seen += 1
+            rows = one.show(instance.state).translate(symbols).splitlines()
+            moves = "".join(instance.solution or one.solve(instance.state))
+            entry = {"metadata": {"gamestr": "\n".join(" ".join(row) for row in rows)}}
+            judged(found, entry, moves, moves[:-1])
+    assert seen == INSTANCES
+
+
+def made(one, size):
+    """As many different starts as the others make."""
+    found = {}
+    for number in range(100 * INSTANCES):
+        state = one.generate(Draw(f"judged/{number}"), size)
+        if state is not None:
+            found[state] = state
+        if len(found) == INSTANCES:
+            return list(found)
+    raise AssertionError("too few")
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +173,10 @@ def test_gymnasium_takes_our_lakes(lakes):
     played = [state for state in states if state is not None]
     assert len(played) > 100
     for state in played:
-        rows = [list(row) for row in one.show(state).splitlines()[:-1]]
-        assert (rows[0][0], rows[-1][-1]) == ("S", "G")
+        shown = tuple(one.show(state).splitlines()[:-1])
+        # Theirs begin at the top left.
+        rows = next(list(map(list, rows)) for rows in symmetries(shown) if rows[0][0] == "S")
+        assert rows[-1][-1] == "G"
         assert lakes.is_valid(rows, len(rows))
 
 

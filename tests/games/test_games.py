@@ -1,13 +1,15 @@
 """Every game: what is generated can be solved, in as few actions as claimed, and is the same everywhere."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import deque
-from itertools import product
+from itertools import combinations, permutations, product
+from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pettingllms.games import GAMES
@@ -17,7 +19,7 @@ from pettingllms.games.sudoku import SudokuState
 
 SIZES = {"plan_path": 6, "sokoban": 6, "blocksworld": 4, "frozen_lake": 5, "tower_of_hanoi": 4, "n_queens": 6}
 NAMES = sorted(GAMES)
-PINNED = "ab76175b53204a0b"
+PINNED = "b4519d1708b5f826"
 
 
 def game(name, **options):
@@ -173,14 +175,73 @@ def mapped(name, state, number):
     return state._replace(rows=rows, at=cell(state.at), goal=cell(state.goal))
 
 
+STORES = [(6, 4), (9, 3), (11, 1), (16, 2), (10, 6)]
+"""Sizes and boxes for which stores are made by pulling."""
+
+
+@pytest.mark.parametrize(("size", "boxes"), STORES)
+def test_stores_that_are_made_by_pulling_come_with_moves_that_solve_them(size, boxes):
+    one = game("sokoban", boxes=boxes, least_pushes=3)
+    made = [one.instance(Draw(f"pulled/{number}"), size) for number in range(8)]
+    assert any(made)
+    for state, moves in filter(None, made):
+        assert len(state.boxes) == len(set(state.boxes)) == boxes and state.at not in state.boxes
+        assert one.remaining(state) >= 3 and not one.solved(state) and not one.lost(state)
+        assert one.solved(played(one, state, moves))
+        pushes = sum(before.boxes != after.boxes for before, after in steps(one, state, moves))
+        assert one.remaining(state) <= pushes, "an estimate that is never too high"
+
+
+def steps(one, state, moves):
+    for move in moves:
+        before, state = state, one.step(state, move)
+        yield before, state
+
+
+def test_moves_of_a_pulled_store_are_no_fewer_than_the_fewest():
+    one = game("sokoban", boxes=4)
+    made = [one.instance(Draw(f"few/{number}"), 6) for number in range(6)]
+    for state, moves in filter(None, made):
+        assert len(one.solve(state)) <= len(moves)
+
+
+@given(seed=st.integers(0, 3_000), walk=st.lists(st.sampled_from("UDLR"), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_a_store_is_lost_where_breadth_first_search_finds_no_moves(seed, walk):
+    one = game("sokoban", boxes=2, walls=0.3)
+    state = next(filter(None, (one.generate(Draw(str(seed + more)), 5) for more in range(1_000))))
+    for move in walk:
+        state = one.step(state, move) or state
+    assert one.lost(state) is (fewest("sokoban", one, state) is None)
+
+
+def test_the_cheapest_way_to_share_the_goals_is_that_of_all_orders():
+    one = game("sokoban", boxes=3)
+    kind = type(starts(one, 6, 1)[0])
+    rows = ("########", *["#      #"] * 6, "########")
+    draw = Draw("share")
+    for _ in range(20):
+        inner = draw.shuffled([(row, column) for row in range(1, 7) for column in range(1, 7)])
+        boxes, goals = sorted(inner[:3]), sorted(inner[3:6])
+        ways = [
+            [
+                one.remaining(kind(rows, (0, 0), (box,), (goal,)))
+                for box, goal in zip(order, goals, strict=True)
+            ]
+            for order in permutations(boxes)
+        ]
+        sums = [sum(way) for way in ways if None not in way]
+        found = one.remaining(kind(rows, (0, 0), tuple(boxes), tuple(goals)))
+        assert found == (min(sums) if sums else None)
+
+
 @given(
     seed=st.integers(0, 10_000), names=st.permutations([1, 2, 3, 4]), swap=st.booleans(), turn=st.booleans()
 )
 @settings(max_examples=40, deadline=None)
 def test_sudokus_of_one_class_are_one_instance(seed, names, swap, turn):
     one = game("sudoku")
-    state = one.generate(Draw(str(seed)), 4)
-    assume(state is not None)
+    state = next(filter(None, (one.generate(Draw(f"{seed}/{more}"), 4) for more in range(100))))
     rows = [list(state.grid[start : start + 4]) for start in range(0, 16, 4)]
     rows = [[number and names[number - 1] for number in row] for row in rows]
     rows = [rows[2], rows[3], rows[0], rows[1]] if swap else [rows[1], rows[0], rows[2], rows[3]]
@@ -211,6 +272,25 @@ def test_every_sudoku_has_one_solution():
 
     one = game("sudoku")
     assert [count(state.grid) for state in starts(one, 4, 40)] == [1] * 40
+
+
+def test_no_list_of_moves_crosses_many_lakes():
+    one = game("frozen_lake")
+    states = {one.canonical(state): state for state in starts(one, 4, 600)}.values()
+    assert len({state.at for state in states}) == 4
+    crossed = []
+    for downs in combinations(range(6), 3):
+        for across, along in ("RD", "LD", "RU", "LU"):
+            moves = [along if number in downs else across for number in range(6)]
+            ends = [walked(one, state, moves) for state in states]
+            crossed.append(sum(map(one.solved, ends)) / len(states))
+    assert max(crossed) < 0.12
+
+
+def walked(one, state, moves):
+    for move in moves:
+        state = one.step(state, move) or state
+    return state
 
 
 def test_hanoi_of_n_disks_takes_two_to_the_n_less_one():
@@ -306,6 +386,16 @@ def test_the_best_player_on_slippery_ice_by_hand():
     # Holes on both sides of S, goal below. L: 1/3 hole, 1/3 stays (the edge above), 1/3 goal, v = 1/3 + v/3.
     assert one.chance(kind(("HFH", "FGF"), (0, 1), (1, 1))) == pytest.approx(1 / 2, abs=1e-6)
     assert game("frozen_lake").chance(kind(("FF",), (0, 0), (0, 1))) is None
+
+
+DOCUMENTED = re.compile(r"`builtin:(\w+)` \| .*?, (\d+) (?:to|or) (\d+) \((\d+)\)")
+
+
+def test_the_page_on_puzzles_has_the_sizes_that_can_be_played():
+    page = Path(__file__).parents[2] / "docs" / "environments-stateful.md"
+    found = {name: tuple(map(int, numbers)) for name, *numbers in DOCUMENTED.findall(page.read_text())}
+    kinds = {name: GAMES.load(name) for name in NAMES}
+    assert found == {name: (kind.sizes[0], kind.sizes[-1], kind.default_size) for name, kind in kinds.items()}
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,13 @@ def chat(content):
 
 
 def test_prompt_that_fits_is_untouched():
-    ids, cut = fit_prompt(Bytes(), chat("abcdef"), 14)
+    ids, cut, _ = fit_prompt(Bytes(), chat("abcdef"), 14)
     assert len(ids) == 14
     assert not cut
 
 
 def test_middle_of_the_newest_message_is_cut_and_the_rest_stays():
-    ids, cut = fit_prompt(Bytes(), chat("abcdefgh"), 12)
+    ids, cut, _ = fit_prompt(Bytes(), chat("abcdefgh"), 12)
     # 1 + 5 ("rules") + 1 + 4 kept + 1 = 12
     assert Bytes().decode(ids) == "\0rules\0abgh\1"
     assert cut

@@ -11,7 +11,7 @@ from served_engines import engine_settings
 from pettingllms.errors import RolloutError
 from pettingllms.rollout.tied_heads import pack_heads
 from pettingllms.rollout.vllm import VllmEngine
-from pettingllms.types import FinishReason, Request, TokenSampling
+from pettingllms.types import FinishReason, Images, Request, TokenSampling
 
 torch = pytest.importorskip("torch")
 
@@ -21,13 +21,14 @@ class FakeLLM:
 
     def __init__(self, **arguments):
         self.arguments, self.calls, self.inside = arguments, [], []
-        self.llm_engine = self
+        self.llm_engine = self.renderer = self
         self.finish = {"finish_reason": "length", "stop_reason": None, "logprob": -1.0}
         self.resets = True
         self.model, self.looks = torch.nn.Linear(3, 2), 0
 
     def add_request(self, name, prompt, parameters, lora_request):
-        if prompt[0] == 13:
+        ids = prompt if isinstance(prompt, list) else prompt["prompt_token_ids"]
+        if ids[0] == 13:
             raise ValueError("an unlucky prompt")
         self.inside.append(name)
         self.calls.append(("add", name, lora_request))
@@ -56,6 +57,13 @@ class FakeLLM:
         self.calls.append(("reset",))
         return self.resets
 
+    def reset_encoder_cache(self):
+        self.calls.append(("reset images",))
+
+    def render_cmpl(self, prompts):
+        """Puts two placeholders, 9, behind each prompt."""
+        return [{"prompt_token_ids": [*one["prompt_token_ids"], 9, 9]} for one in prompts]
+
     def add_lora(self, request):
         self.calls.append(("load", *request))
         return True
@@ -82,7 +90,7 @@ def start(monkeypatch, tied_model):
     for name, content in {
         "vllm": {"LLM": FakeLLM, "SamplingParams": lambda **settings: settings},
         "vllm.exceptions": {"VLLMClientError": type("VLLMClientError", (Exception,), {})},
-        "vllm.inputs": {"tokens_input": list},
+        "vllm.inputs": {"tokens_input": list, "TokensPrompt": dict},
         "vllm.lora": {},
         "vllm.lora.request": {"LoRARequest": lambda *parts: parts},
         "vllm.sampling_params": vars(parameters),
@@ -127,6 +135,37 @@ def test_merged_policies_run_one_after_the_other_oldest_first(start, tied_model,
     weights = [call[1] for call in llm.calls if call[0] == "weights"]
     assert len(weights) == 2
     assert weights[0] != weights[1]
+
+
+def seeing(*placeholders, short=(5,)):
+    return Request("plain", (*short, *placeholders), TokenSampling(1.0, 1), 0, Images((), "", short))
+
+
+def test_a_prompt_whose_images_vllm_reads_otherwise_fails_alone(start):
+    engine, llm = start("adapter", images=True)
+    assert llm.arguments["limit_mm_per_prompt"] == {
+        "image": {"count": 8, "width": 1024, "height": 1024},
+        "video": 0,
+    }
+    engine.submit([(0, seeing(9)), (1, seeing(9, 9)), (2, request("plain"))])
+    done = dict(answer for _ in range(3) for answer in engine.collect())
+    assert done[0].error.startswith("a prompt with images has 3 tokens for the engine, and 2 by the model's")
+    assert [done[number].finish_reason for number in (1, 2)] == [FinishReason.LENGTH] * 2
+
+
+def test_what_was_seen_is_forgotten_with_the_prompts(start):
+    for images in (True, False):
+        engine, llm = start("adapter", images=images)
+        engine.forget_prompts()
+        assert kinds(llm) == ["reset", *(["reset images"] if images else [])]
+
+
+def test_an_engine_that_was_started_without_images_takes_none(start):
+    engine, llm = start("adapter")
+    assert "limit_mm_per_prompt" not in llm.arguments
+    engine.submit([(0, seeing(9, 9))])
+    ((_, done),) = engine.collect()
+    assert done.error == "the prompt holds images, and the engine was started without"
 
 
 def test_without_waiting_vllm_works_for_a_while_only(start, monkeypatch):

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 
-from pettingllms.sweep.rows import Row
+from pettingllms.sweep.ledger.rows import Row
 
 
 class MemoryTable:

@@ -7,15 +7,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from pettingllms.sweep import ledger
-from pettingllms.sweep.storage_file import FileLedger
+from pettingllms.sweep.ledger import claims as ledger
+from pettingllms.sweep.ledger.in_folder import FileLedger
 
 
 def open_ledger(spec, name):
     if "://" not in spec:
         return FileLedger(Path(spec))
-    from pettingllms.sweep.storage_sql import Database, SqlLedger
-    from pettingllms.sweep.storage_url import storage_url
+    from pettingllms.sweep.ledger.in_database import Database, SqlLedger
+    from pettingllms.sweep.ledger.url import storage_url
 
     return SqlLedger(Database(storage_url(spec)), name)
 

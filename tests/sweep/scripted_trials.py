@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
-from pettingllms.sweep.rows import Proposal
+from pettingllms.sweep.ledger.in_folder import FileLedger, ledger_text
+from pettingllms.sweep.ledger.rows import Proposal
 from pettingllms.sweep.runner import TrialResult
-from pettingllms.sweep.storage_file import FileLedger, ledger_text
 from pettingllms.sweep.trial import Trial
 
 

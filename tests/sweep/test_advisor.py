@@ -22,10 +22,10 @@ from pettingllms.config.sweep import (  # noqa: E402
 )
 from pettingllms.errors import RefusedError  # noqa: E402
 from pettingllms.space.expressions import parse  # noqa: E402
-from pettingllms.sweep.advisor import DRAWS, REFUSALS, OptunaAdvisor  # noqa: E402
-from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
-from pettingllms.sweep.advisor_storage import journal_storage  # noqa: E402
-from pettingllms.sweep.rows import Row  # noqa: E402
+from pettingllms.sweep.advice.advisor import DRAWS, REFUSALS, OptunaAdvisor  # noqa: E402
+from pettingllms.sweep.advice.space import SearchSpace  # noqa: E402
+from pettingllms.sweep.advice.storage import journal_storage  # noqa: E402
+from pettingllms.sweep.ledger.rows import Row  # noqa: E402
 
 LR = Axis(("lr",), None, 1e-6, kind="float", low=1e-7, high=1e-5, log=True)
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)
@@ -364,6 +364,9 @@ def test_a_study_is_rebuilt_over_a_new_space(tmp_path):
     numbers = anew.rebuild(ledger.rows, advisor._trials())
     kept = [n for n, row in ledger.rows.items() if row.values["rank"] <= 16]
     assert sorted(numbers) == kept
+    # A worker that was killed before it had noted the numbers: the next one finds the same trials.
+    assert anew.rebuild(ledger.rows, advisor._trials()) == numbers
+    assert len(trials(anew)) == len(kept)
     found = trials(anew)
     assert [found[numbers[n]].user_attrs["cell"] for n in kept] == kept
     if 6 in kept:

@@ -12,10 +12,10 @@ from optuna.storages import InMemoryStorage  # noqa: E402
 
 from pettingllms.config.axes import Axis  # noqa: E402
 from pettingllms.config.sweep import ObjectiveConfig, PrunerConfig, SweepConfig, TpeConfig  # noqa: E402
-from pettingllms.sweep.advisor import OptunaAdvisor  # noqa: E402
-from pettingllms.sweep.advisor_samplers import derived_seed  # noqa: E402
-from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
-from pettingllms.sweep.advisor_storage import quiet_optuna  # noqa: E402
+from pettingllms.sweep.advice.advisor import OptunaAdvisor  # noqa: E402
+from pettingllms.sweep.advice.samplers import derived_seed  # noqa: E402
+from pettingllms.sweep.advice.space import SearchSpace  # noqa: E402
+from pettingllms.sweep.advice.storage import quiet_optuna  # noqa: E402
 
 SHARE = Axis(("share",), None, 0.5, kind="float", low=0.0, high=1.0)
 

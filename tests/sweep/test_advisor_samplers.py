@@ -19,11 +19,11 @@ from pettingllms.config.sweep import (  # noqa: E402
     SweepConfig,
     TpeConfig,
 )
-from pettingllms.sweep.advisor import OptunaAdvisor  # noqa: E402
-from pettingllms.sweep.advisor_pruners import make_pruner  # noqa: E402
-from pettingllms.sweep.advisor_samplers import derived_seed, make_sampler  # noqa: E402
-from pettingllms.sweep.advisor_space import SearchSpace  # noqa: E402
-from pettingllms.sweep.advisor_storage import quiet_optuna  # noqa: E402
+from pettingllms.sweep.advice.advisor import OptunaAdvisor  # noqa: E402
+from pettingllms.sweep.advice.pruners import make_pruner  # noqa: E402
+from pettingllms.sweep.advice.samplers import derived_seed, make_sampler  # noqa: E402
+from pettingllms.sweep.advice.space import SearchSpace  # noqa: E402
+from pettingllms.sweep.advice.storage import quiet_optuna  # noqa: E402
 
 TABLES = {"tpe": TpeConfig, "nsga2": NsgaiiConfig, "qmc": QmcConfig, "cmaes": CmaesConfig}
 

@@ -9,7 +9,7 @@ from pettingllms.config.axes import Axis
 from pettingllms.documents.source import dotted
 from pettingllms.space.cells import expand
 from pettingllms.space.expressions import parse
-from pettingllms.sweep.advisor_space import OutsideError, SearchSpace
+from pettingllms.sweep.advice.space import OutsideError, SearchSpace
 
 
 def named(values):

@@ -10,9 +10,10 @@ from pettingllms.config.trial_file import trial_toml
 from pettingllms.lint.engine import check_experiment
 from pettingllms.sweep import report
 from pettingllms.sweep.best_prompts import best_of, write_best
+from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.packages import needed_modules
 from pettingllms.sweep.runner import TrialResult
-from pettingllms.sweep.study import FinishedTrial, StudyOutcome
+from pettingllms.sweep.study.outcome import StudyOutcome
 from pettingllms.sweep.trial import Trial
 
 TEXT = """\
@@ -74,8 +75,8 @@ def test_results_name_the_file(folder):
     report.show_trial(trial, result, stream)
     assert f"best prompts      {path / 'best.yaml'}\n" in stream.getvalue()
     assert report.trial_json(trial, result)["best_prompts"] == str(path / "best.yaml")
-    row = FinishedTrial(0, {}, path, "complete", 0.5, None, result)
-    outcome = StudyOutcome("s", path, ObjectiveConfig(metric="val/success_rate"), 1, (row,), None)
+    row = Row(0, {}, state="complete", attempt=1, folder=str(path), objectives=(0.5,))
+    outcome = StudyOutcome("s", path, (ObjectiveConfig(metric="val/success_rate"),), (), 1, (row,))
     assert report.study_json(outcome)["trials"][0]["best_prompts"] == str(path / "best.yaml")
 
 

@@ -77,6 +77,7 @@ def test_foreign_launch_variables_are_dropped_and_the_users_gpus_stay(config):
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": "2",
     }
 
 

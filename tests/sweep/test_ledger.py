@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from pettingllms.errors import RefusedError, UsageError
-from pettingllms.sweep import ledger
-from pettingllms.sweep.rows import ENDED, Row
-from pettingllms.sweep.storage import ChangedTable
-from pettingllms.sweep.storage_file import LEDGER, FileLedger, ledger_text
+from pettingllms.sweep.ledger import claims as ledger
+from pettingllms.sweep.ledger.in_folder import LEDGER, FileLedger, ledger_text
+from pettingllms.sweep.ledger.rows import ENDED, Row
+from pettingllms.sweep.ledger.storage import ChangedTable
 
 CELLS, LEASE, RETRIES = 4, 10.0, 2
 

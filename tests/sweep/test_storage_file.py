@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from pettingllms.errors import StudyError
-from pettingllms.sweep import storage_file
-from pettingllms.sweep.file_lock import FileLock
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.storage_file import LEDGER, LOCK, FileLedger, ledger_text
+from pettingllms.sweep.ledger import in_folder as storage_file
+from pettingllms.sweep.ledger.file_lock import FileLock
+from pettingllms.sweep.ledger.in_folder import LEDGER, LOCK, FileLedger, ledger_text
+from pettingllms.sweep.ledger.rows import Row
 
 WORKER = Path(__file__).with_name("ledger_worker.py")
 
@@ -161,6 +161,10 @@ def test_a_foreign_file_is_no_ledger(tmp_path, text, said):
         '{"rows": [{}]}',
         '{"rows": [{"number": 0, "values": {}, "state": "asleep"}]}',
         '{"rows": [{"number": 0, "values": {}, "mood": 1}]}',
+        '{"rows": [{"number": -1, "values": {}}]}',
+        '{"rows": [{"number": 0, "values": {}, "objectives": ["x"]}]}',
+        '{"rows": [{"number": 0, "values": {}, "folder": 7}]}',
+        '{"rows": [{"number": 0, "values": {}, "attempt": "z"}]}',
         '{"rows": 3}',
         '{"header": 3}',
         '{"dropped": ["x"]}',

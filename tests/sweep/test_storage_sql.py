@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from pettingllms.errors import StudyError, UsageError
-from pettingllms.sweep import ledger, storage_sql
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.storage_sql import Database, SqlLedger, create_study, study_headers
-from pettingllms.sweep.storage_url import storage_url
+from pettingllms.hiding import hidden
+from pettingllms.sweep.ledger import claims as ledger
+from pettingllms.sweep.ledger import in_database as storage_sql
+from pettingllms.sweep.ledger.in_database import Database, SqlLedger, create_study, study_headers
+from pettingllms.sweep.ledger.rows import Row
+from pettingllms.sweep.ledger.url import storage_url
 
 WORKER = Path(__file__).with_name("ledger_worker.py")
 NAMES = iter(f"study-{number}" for number in range(1000))
@@ -174,16 +176,26 @@ def test_a_package_that_is_missing_is_said(monkeypatch):
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite://host/file", "names no file"),
+        ("postgresql://me:geheim/1@host/db", "cannot be read"),
+        ("postgresql://me:se@geheim@host/db", "cannot be read"),
+        ("postgresql:/me:geheim@host/db", "is no URL"),
+        ("", "an empty text is no URL"),
     ],
 )
 def test_what_is_no_storage_is_said(text, said):
     with pytest.raises(UsageError, match=said) as error:
         storage_url(text)
     assert "postgresql://USER@HOST/DATABASE" in error.value.help
+    assert "geheim" not in f"{error.value} {error.value.help}"
 
 
 def test_urls_are_shown_without_driver_and_password():
     assert storage_url("postgres://me:geheim1@h:5/db").shown == "postgresql://me:***@h:5/db"
+    queried = storage_url("postgresql://me@h/db?password=geheim2&sslmode=require")
+    assert queried.shown == "postgresql://me@h/db?password=***&sslmode=require"
+    assert queried.without_password == "postgresql://me@h/db?sslmode=require"
+    assert hidden("geheim2") == "***"
+    assert storage_url("postgresql://me:p@h:5/db?password=q").without_password == "postgresql://me@h:5/db"
     assert storage_url("postgresql://h/db").url == "postgresql+psycopg://h/db"
     assert storage_url("sqlite:////tmp/a%20b.db").file == "/tmp/a b.db"
 

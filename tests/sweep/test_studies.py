@@ -10,11 +10,11 @@ from pettingllms.config.study_lock import StudyLock, changes
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.errors import RefusedError, StudyError
 from pettingllms.lint.engine import check_experiment
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.shelves import place_of, with_folder
-from pettingllms.sweep.storage import ChangedTable
-from pettingllms.sweep.studies import newest_study, open_or_create, study_base, study_in
-from pettingllms.sweep.study_header import OBJECTIVES, Wanted, extend
+from pettingllms.sweep.ledger.rows import Row
+from pettingllms.sweep.ledger.storage import ChangedTable
+from pettingllms.sweep.study.header import OBJECTIVES, Wanted, extend
+from pettingllms.sweep.study.named import newest_study, open_or_create, study_base, study_in
+from pettingllms.sweep.study.shelves import place_of, with_folder
 
 EXPERIMENT = """
 format = 1
@@ -161,7 +161,7 @@ def test_an_extended_study_keeps_what_has_ended(opened):
     }
     assert extended.notes == (
         "cells that have ended ran under another value: training.total_training_steps: 4 -> 6",
-        "2 cells are new",
+        "new cells: 2",
         "1 cells that had not ended are not in the space any more",
         "1 cells that have ended are not in the space any more, and stay",
     )

@@ -8,8 +8,8 @@ import pytest
 
 from pettingllms.config.sweep import ObjectiveConfig
 from pettingllms.sweep import report
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.study import StudyOutcome, measured_objectives, short_names
+from pettingllms.sweep.ledger.rows import Row
+from pettingllms.sweep.study.outcome import StudyOutcome, measured_objectives, short_names
 
 OBJECTIVE = "val/success_rate"
 

@@ -6,9 +6,9 @@ import math
 import pytest
 from rich.console import Console
 
-from pettingllms.sweep.rows import Row
-from pettingllms.sweep.study_table import StudyTable, course
-from pettingllms.sweep.study_view import StudyLines, standing, waiting_for
+from pettingllms.sweep.ledger.rows import Row
+from pettingllms.sweep.study.live_table import StudyTable, course
+from pettingllms.sweep.study.view import StudyLines, standing, waiting_for
 from pettingllms.sweep.trial import Trial
 
 METRIC = "val/success_rate"

@@ -12,10 +12,10 @@ from pettingllms.errors import LauncherError, RefusedError
 from pettingllms.runs.lock import FolderHeldError
 from pettingllms.sweep import worker as worker_module
 from pettingllms.sweep.books import Books
-from pettingllms.sweep.rows import Row
+from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.slots import Slot
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.study_view import StudyLines
+from pettingllms.sweep.study.view import StudyLines
 from pettingllms.sweep.worker import Worker, WorkerOptions
 
 RANKS = (1, 2, 4, 8, 16, 32)
@@ -314,7 +314,7 @@ def test_the_clock_of_a_study_stands_still_while_nobody_is_there(study):
             assert spent(table, budget) is None
     with one.ledger.transaction() as table:
         table.set_header({"clock": {"seconds": 3600.0, "at": 0.0}})
-        assert spent(table, budget) == "the budget of 1 hours is used up (1.00)"
+        assert spent(table, budget) == "the budget of 1 hours is used up (1)"
 
 
 def test_the_file_of_the_ledger_holds_what_ended(study):

@@ -9,7 +9,11 @@ from pettingllms.config.trial_file import read_trial
 from pettingllms.sweep.trial import create_trial, git_state, yaml_text
 
 
-def test_run_folder_holds_everything_that_is_known_before_the_start(make_experiment, tmp_path, read_json):
+def test_run_folder_holds_everything_that_is_known_before_the_start(
+    make_experiment, tmp_path, read_json, monkeypatch
+):
+    urls = ["--storage=postgresql://me:pw@h/db", "postgresql://me@h/db?x=1&password=pw"]
+    monkeypatch.setattr("sys.argv", ["pettingllms", "sweep", "run", *urls])
     experiment, cells = make_experiment()
     trial = create_trial(experiment, cells[1], tmp_path / "study" / "trial_0001", "trial 1")
     files = {p.relative_to(trial.folder).as_posix() for p in trial.folder.rglob("*") if p.is_file()}
@@ -31,6 +35,10 @@ def test_run_folder_holds_everything_that_is_known_before_the_start(make_experim
     assert overrides == ["training.seed=5", "lora_rank=16"]
     manifest = read_json(trial.folder / "manifest.json")
     assert (manifest["seed"], manifest["values"]) == (5, {"lora_rank": 16})
+    assert manifest["argv"][3:] == [
+        "--storage=postgresql://me:***@h/db",
+        "postgresql://me@h/db?x=1&password=***",
+    ]
     assert "pydantic" in manifest["packages"]
     assert manifest["started"].endswith("+00:00")
     assert trial.folder.is_absolute()

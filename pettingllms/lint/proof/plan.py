@@ -8,6 +8,7 @@ from typing import Any
 
 from pettingllms.compose.secrets import redacted
 from pettingllms.compose.tree import MISSING, get, is_section
+from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.load import Draft, choose
 from pettingllms.config.sweep import SweepConfig
 from pettingllms.config.typed import type_cell
@@ -21,7 +22,8 @@ from pettingllms.space.cells import Cell
 class PlannedCell:
     """One cell: what is swept in it, and what follows from that by reference.
 
-    `state`: `runs`, `impossible` or `excluded`. `why`: the code and the message of each error.
+    `state`: `runs`, `impossible` or `excluded`. `why`: the code and the message of each error. `config`: of a
+    cell that runs.
     """
 
     number: int
@@ -30,6 +32,7 @@ class PlannedCell:
     derived: Mapping[KeyPath, Any]
     state: str
     why: tuple[tuple[str, str], ...] = ()
+    config: ExperimentConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def _planned(
     data = redacted(resolution.data, resolution)
     derived = {path: value for path in followers if not is_section(value := get(data, path))}
     values = {axis.path: _resolved(data, axis.path, cell.values[axis.path]) for axis in draft.axes}
-    return PlannedCell(cell.number, values, cell.active, derived, state, why)
+    config = type_cell(resolution, draft.faulty_axes).config if state == "runs" else None
+    return PlannedCell(cell.number, values, cell.active, derived, state, why, config)
 
 
 def _resolved(data: Mapping[str, Any], path: KeyPath, value: Any) -> Any:

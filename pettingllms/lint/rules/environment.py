@@ -24,6 +24,8 @@ from pettingllms.lint.rules.graph import AGENT
 from pettingllms.plugins import use
 from pettingllms.registry import closest
 
+BUILTIN = "builtin:"
+
 
 def _is_own(env: str) -> bool | None:
     """True for an environment of this package, False for one of somebody else, None for none that is here."""
@@ -62,9 +64,12 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
         elif name.startswith(reasoning.PREFIX):
             if fault := reasoning.fault_in(name):
                 yield Finding(path, fault, "name another task of reasoning-gym")
-        elif not (name.startswith("builtin:") or name in DATASETS or is_row_source(name)):
-            near = closest(name, PRESETS)
-            known = f"available: {', '.join([*PRESETS, *DATASETS])}, hf:owner/name, or a path"
+            elif unknown := reasoning.unknown_in(name):
+                yield Finding(path, *unknown)
+        elif not (name.startswith(BUILTIN) or name in DATASETS or is_row_source(name)):
+            fitting = sets_of(env) or [*PRESETS, *DATASETS]
+            near = closest(name, fitting)
+            known = f"available: {', '.join(fitting)}, hf:owner/name, or a path"
             known += f"; a folder of that name is '{name}/'"
             message = f"{path[-1]} {name!r} is not available in this version"
             yield Finding(path, message, f"did you mean {near}?" if near else known)
@@ -78,10 +83,13 @@ def dataset_not_available(context: Context) -> Iterator[Finding]:
 )
 def unknown_builtin_dataset(context: Context) -> Iterator[Finding]:
     """A name starts with `builtin:` and no such set of tasks is built in."""
-    for path, _, name in _sets(context):
-        if name.startswith("builtin:") and name not in DATASETS:
-            near = closest(name, DATASETS)
-            help_text = f"did you mean {near}?" if near else f"available: {', '.join(DATASETS)}"
+    for path, env, name in _sets(context):
+        if name.startswith(BUILTIN) and name not in DATASETS:
+            fitting = [one for one in sets_of(env) if one in DATASETS] or list(DATASETS)
+            # What all of them begin with would make any two of them alike.
+            near = closest(name.removeprefix(BUILTIN), [one.removeprefix(BUILTIN) for one in fitting])
+            listed = f"available: {', '.join(fitting)}"
+            help_text = f"did you mean {BUILTIN}{near}?" if near else listed
             yield Finding(path, f"there is no dataset {name!r}", help_text)
 
 

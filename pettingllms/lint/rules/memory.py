@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pettingllms.config.experiment import ExperimentConfig
-from pettingllms.config.homes import first_set, gpus_per_node, lora_rank, sequence_lengths
 from pettingllms.documents.source import Finding, KeyPath
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.model_files import ModelShape, shape_of
@@ -23,31 +20,21 @@ from pettingllms.lint.policies import (
     TRAINER,
     Policy,
     engines,
-    policies,
-    trains,
 )
 from pettingllms.lint.rule import Context, rule
 from pettingllms.lint.rules.resources import GPU_COUNT, counted
+from pettingllms.lint.sizes import (
+    checkpoint_bytes,
+    engine_needs,
+    recomputes,
+    size_in_words,
+    trainer_needs,
+)
 from pettingllms.lint.unchecked import machine_fact, model_is_unknown
 
-CHUNK_POSITIONS = 256
-"""Positions whose logits exist at one time in the trainer (`losses.logprobs`)."""
-ADAPTER_BYTES = 16
-"""Of each weight of an adapter: itself, its gradient and AdamW's two moments, all float32."""
-SAVED_ADAPTER_BYTES = 12
-"""Of each weight of an adapter in a checkpoint: itself and AdamW's two moments."""
-FULL_BYTES = 12
-"""Of each weight of a full policy, kept and saved: itself and AdamW's two moments, all float32."""
 UNREMARKABLE = 2**30
 """Bytes of checkpoints that fit almost anywhere, so that nobody needs to hear that they were not checked."""
 CHECKPOINTS: KeyPath = ("training", "model_checkpoints_dir")
-
-
-def size_in_words(count: int) -> str:
-    """`1.5 GiB`, or MiB where that is more readable."""
-    unit, name = (2**30, "GiB") if count >= 2**30 else (2**20, "MiB")
-    # A float has no room for absurd numbers, which an experiment may hold all the same.
-    return f"{min(count, 2**100) / unit:.1f} {name}"
 
 
 @rule(
@@ -106,23 +93,17 @@ def _engine_memory(
     rollout = first.ours.rollout
     if rollout.name != "vllm":
         return
-    width = 4 if rollout.dtype == "float32" else 2
-    gpus = rollout.tensor_model_parallel_size
-    longest = first_set(
-        rollout.max_model_len, max(sum(sequence_lengths(context.config, one.model)) for one in group)
-    )
-    weights = shape.parameters * width // gpus
-    cache = shape.cache_bytes(longest, width) // min(gpus, shape.key_value_heads)
+    needs = engine_needs(context.config, group, shape)
     share = int(rollout.gpu_memory_utilization * memory)
-    if weights + cache <= share:
+    if needs.weights + needs.cache <= share:
         return
     where = context.first_set(
         *first.rollout("gpu_memory_utilization"), ("base_models", first.base_key, "path")
     )
-    over = f" / {gpus} GPUs" if gpus > 1 else ""
+    over = f" / {needs.gpus} GPUs" if needs.gpus > 1 else ""
     message = (
-        f"the engine does not fit: weights of {first.base.path}{over} {size_in_words(weights)} + "
-        f"one sequence of {longest} tokens {size_in_words(cache)} > gpu_memory_utilization "
+        f"the engine does not fit: weights of {first.base.path}{over} {size_in_words(needs.weights)} + "
+        f"one sequence of {needs.longest} tokens {size_in_words(needs.cache)} > gpu_memory_utilization "
         f"{rollout.gpu_memory_utilization:g} x {size_in_words(memory)} = {size_in_words(share)}"
     )
     help_text = "a larger gpu_memory_utilization, shorter lengths, or a larger tensor_model_parallel_size"
@@ -133,25 +114,9 @@ def _trainer_memory(
     context: Context, group: list[Policy], shape: ModelShape, memory: int
 ) -> Iterator[Finding]:
     config, first = context.config, group[0]
-    rollout, actor = first.ours.rollout, first.ours.actor
-    gpus = max(config.resource.nnodes * gpus_per_node(config), 1)
-    width = 4 if actor.fsdp_config.model_dtype == "fp32" else 2
-    lora = [policy for policy in group if trains(config, policy) == "lora"]
-    full = len(group) - len(lora)
-    adapters = _adapter_weights(config, lora, shape)
-    needs = [(_micro_batch(config, one), _activation_bytes(config, one, shape, width)) for one in group]
-    worst = max(range(len(group)), key=lambda number: math.prod(needs[number]))
-    tokens, each_token = needs[worst]
-    kept = {
-        "weights": shape.parameters * (width * bool(lora) + FULL_BYTES * full) // gpus,
-        "adapters with their optimizer": adapters * ADAPTER_BYTES // gpus,
-    }
-    parts = {
-        **kept,
-        "gradient of the weights": shape.parameters * 4 * bool(full) // gpus,
-        f"activations of {tokens} tokens": tokens * each_token,
-        "logits": shape.vocabulary * (shape.hidden * (width == 2) + 2 * CHUNK_POSITIONS) * 4,
-    }
+    rollout = first.ours.rollout
+    needs = trainer_needs(config, group, shape)
+    kept, parts = needs.kept, needs.parts
     share = rollout.gpu_memory_utilization if rollout.name == "vllm" else 0.0
     beside = int((1 - share) * memory)
     rest = f"(1 - {share:g}) x {size_in_words(memory)} = {size_in_words(beside)} beside the engine"
@@ -167,7 +132,7 @@ def _trainer_memory(
     if sum(parts.values()) <= beside:
         return
     where = context.first_set(
-        *group[worst].below("actor_rollout_ref", "actor", "ppo_max_token_len_per_gpu"),
+        *group[needs.worst].below("actor_rollout_ref", "actor", "ppo_max_token_len_per_gpu"),
         *first.rollout("gpu_memory_utilization"),
         ("training", "train_batch_size"),
         ("base_models", first.base_key, "path"),
@@ -175,7 +140,7 @@ def _trainer_memory(
     smaller = ["ppo_max_token_len_per_gpu", "train_batch_size", "the lengths"]
     smaller += ["gpu_memory_utilization"] if share and not shared else []
     help_text = f"lower {', '.join(smaller[:-1])} or {smaller[-1]}"
-    if not _checkpoints(group[worst]):
+    if not recomputes(config, group[needs.worst]):
         help_text = "write enable_gradient_checkpointing = true, or " + help_text
     yield Finding(where, _too_much(parts, rest), help_text)
 
@@ -185,50 +150,6 @@ def _too_much(parts: dict[str, int], rest: str) -> str:
     listed = " + ".join(f"{name} {size_in_words(size)}" for name, size in parts.items() if size)
     need = size_in_words(sum(parts.values()))
     return f"CUDA out of memory is likely in the trainer: {listed} = {need} > {rest}"
-
-
-def _checkpoints(policy: Policy) -> bool:
-    """True where layers of a policy are computed again in the backward pass, as is the default on CUDA."""
-    return policy.ours.model.enable_gradient_checkpointing is not False
-
-
-def _micro_batch(config: ExperimentConfig, policy: Policy) -> int:
-    """Tokens of the largest micro-batch: the budget, or all that a policy has in a step."""
-    training, actor = config.training, policy.ours.actor
-    prompt, response = sequence_lengths(config, policy.model)
-    order = config.multi_agent_interaction.turn_order
-    turns = config.env.max_turns * (len(order) if config.env.turn_unit == "round" else 1)
-    everything = training.train_batch_size * turns * (prompt + training.train_sample_num * response)
-    budget = first_set(actor.ppo_max_token_len_per_gpu, 8192)
-    if not actor.use_dynamic_bsz:
-        budget = first_set(actor.ppo_micro_batch_size_per_gpu, 1) * (prompt + response)
-    return min(budget, everything)
-
-
-def _activation_bytes(config: ExperimentConfig, policy: Policy, shape: ModelShape, width: int) -> int:
-    """Bytes that the backward pass needs for each token: measured ones are 3 to 17 % above these.
-
-    Inputs and outputs of norms and attention, the feed-forward part, and in a layer with an adapter the
-    input once more in float32. With gradient checkpointing one layer has them at a time, and of the others
-    the input is kept.
-    """
-    queries = shape.heads * shape.head_size
-    inner = (4 if shape.projections == 3 else 2) * shape.feed_forward
-    layer = width * (4 * shape.hidden + 2 * queries + inner)
-    targets = policy.ours.model.target_modules
-    if trains(config, policy) == "lora" and width == 2:
-        layer += 4 * sum(
-            wide for name, (wide, _) in shape.matrices.items() if targets == "all-linear" or name in targets
-        )
-    if _checkpoints(policy):
-        return shape.layers * width * shape.hidden + layer
-    return shape.layers * layer
-
-
-def _adapter_weights(config: ExperimentConfig, group: list[Policy], shape: ModelShape) -> int:
-    return sum(
-        shape.adapter_parameters(lora_rank(config, one.model), one.ours.model.target_modules) for one in group
-    )
 
 
 @rule(
@@ -252,16 +173,10 @@ def disk_space(context: Context) -> Iterator[Finding]:
     config, training = context.config, context.config.training
     if config.specialization == "prompt":
         return
-    total = 0
-    for path, adapter in _trained_models(config):
-        shape = shape_of(path)
-        if shape is None:
-            model_is_unknown(context, path)
-            return
-        if adapter is None:
-            total += shape.parameters * FULL_BYTES
-        else:
-            total += shape.adapter_parameters(*adapter) * SAVED_ADAPTER_BYTES
+    total, unknown = checkpoint_bytes(config)
+    if unknown is not None:
+        model_is_unknown(context, unknown)
+        return
     steps, every = training.total_training_steps, training.save_freq
     written = -(-steps // every) if every else 1
     count = min(written, training.keep_checkpoints + 1)
@@ -278,18 +193,6 @@ def disk_space(context: Context) -> Iterator[Finding]:
             f"{size_in_words(total * count)}, and {size_in_words(free)} are free"
         )
         yield Finding(where, message, "keep fewer of them, or name another model_checkpoints_dir")
-
-
-def _trained_models(config: ExperimentConfig) -> Iterator[tuple[str, tuple[int, str | list[str]] | None]]:
-    """The paths of the models of policies and their critics, with rank and targets of adapters on them."""
-    for policy in policies(config):
-        lora = trains(config, policy) == "lora"
-        rank, targets = lora_rank(config, policy.model), policy.ours.model.target_modules
-        yield policy.base.path, (rank, targets) if lora else None
-        trainer = policy.model.ppo_trainer_config
-        critic = trainer.critic.model
-        if trainer.algorithm.adv_estimator == "gae" and critic.path is not None:
-            yield critic.path, (critic.lora_rank, critic.target_modules) if critic.lora_rank else None
 
 
 def _free_space(context: Context, otherwise: int) -> int:

@@ -16,6 +16,8 @@ from pettingllms.config.ppo import ModelConfig
 from pettingllms.config.shape import written
 from pettingllms.config.turns import trained_policies
 from pettingllms.documents.source import Finding, KeyPath, dotted
+from pettingllms.envs import ENVS
+from pettingllms.envs.homes import parts_named
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.policies import PPO, TRAINER
 from pettingllms.lint.rule import Context, rule
@@ -29,6 +31,7 @@ SHARED = ("specialization", "training.device")
 """Settings that decide and stand at the root, the first of them also in a policy's own trainer; all others
 stand there only."""
 SCHEMA = ExperimentSchema()
+PIXELS = "cell_pixels"
 
 
 class Undone(NamedTuple):
@@ -161,6 +164,7 @@ def _undone(config: ExperimentConfig, model: ModelConfig) -> Iterator[tuple[str,
         "training.train_batch_size",
         *(f"{TRAINER}.{ACTOR}.{key}" for key in ("clip_ratio", *BOUNDS, "shuffle", "ppo_mini_batch_size")),
         *(f"{TRAINER}.{optim}.{key}" for optim in (OPTIM, CRITIC_OPTIM) for key in SCHEDULE),
+        *("env.name", "env.options", "env.multi_modal"),
         *dict.fromkeys(key for row in SETTINGS for key in _read_by(row)),
     ],
 )
@@ -180,6 +184,7 @@ def setting_without_effect(context: Context) -> Iterator[Finding]:
     if len(trained_policies(context.config)) < 2:
         yield from _idle(context, ("training", "alternate_every"), "fewer than two trained policies")
     yield from _temperature(context)
+    yield from _pixels(context)
     for key, agent in context.config.agent_policy_configs.agent_configs.items():
         if agent.val_llm_config.temperature == 0:
             for name in ("top_p", "top_k", "min_p"):
@@ -200,6 +205,20 @@ def _temperature(context: Context) -> Iterator[Finding]:
     if own and None not in own and context.config.training.sample_temperature not in own:
         path = ("training", "sample_temperature")
         yield from _idle(context, path, "the temperature in the train_llm_config of every agent")
+
+
+def _pixels(context: Context) -> Iterator[Finding]:
+    """The size of images where none are drawn: of `stateful_env`, or of such a part of a mixture."""
+    env = context.config.env
+    homes: list[tuple[KeyPath, str, Any]] = [(("env", "options"), env.name, env.options)]
+    homes += [((*place, "options"), name, part.get("options")) for place, name, part in parts_named(env)]
+    for place, name, options in homes:
+        if name == "stateful_env" and not env.multi_modal and isinstance(options, dict):
+            default = ENVS.load(name).Options.model_fields[PIXELS].default if PIXELS in options else None
+            if options.get(PIXELS) != default:
+                path = (*place, PIXELS)
+                message = f"{dotted(path)} has no effect with env.multi_modal = false"
+                yield Finding(path, message, at_key=True)
 
 
 def _idle(context: Context, path: KeyPath, because: str) -> Iterator[Finding]:

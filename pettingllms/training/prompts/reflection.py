@@ -44,7 +44,7 @@ class PolicyReflector:
         """One answer per prompt, all asked at once."""
         requests = []
         for prompt, seed in zip(prompts, seeds, strict=True):
-            ids, _ = fit_prompt(self.tokenizer, [Message("user", prompt)], self.prompt_limit)
+            ids, *_ = fit_prompt(self.tokenizer, [Message("user", prompt)], self.prompt_limit)
             requests.append(Request(self.policy, ids, self.sampling, seed))
         self.engine.forget_prompts()
         found = generate(self.engine, requests)

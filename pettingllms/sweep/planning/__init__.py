@@ -1,0 +1,1 @@
+"""What runs will take, before any of them starts."""

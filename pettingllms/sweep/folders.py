@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,11 +16,6 @@ from pettingllms.errors import RefusedError
 def training_folder(output: Path, now: datetime) -> Path:
     """The run folder of a single trial: `outputs/<date>/<time>`."""
     return output / now.strftime("%Y-%m-%d") / now.strftime("%H-%M-%S")
-
-
-def study_name(experiment_name: str, now: datetime) -> str:
-    """The name of a study, fit for a folder: `<experiment_name>-<date>-<time>`."""
-    return re.sub(r"[^\w.-]+", "_", experiment_name) + now.strftime("-%Y%m%d-%H%M%S")
 
 
 def trial_folder(study: Path, number: int) -> Path:

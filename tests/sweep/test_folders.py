@@ -13,12 +13,7 @@ NOW = datetime(2026, 3, 4, 5, 6, 7)
 
 def test_names_of_run_folders():
     assert folders.training_folder(Path("outputs"), NOW) == Path("outputs/2026-03-04/05-06-07")
-    assert folders.study_name("quickstart", NOW) == "quickstart-20260304-050607"
     assert folders.trial_folder(Path("outputs/study"), 7) == Path("outputs/study/trial_0007")
-
-
-def test_a_study_name_is_one_folder_name():
-    assert folders.study_name("a/b ../c", NOW) == "a_b_.._c-20260304-050607"
 
 
 def test_a_folder_appears_with_all_its_files_and_nothing_else(tmp_path):

@@ -43,12 +43,15 @@ def journal_storage(file: Path, lock: JournalLock) -> BaseStorage:
 def database_storage(url: str) -> BaseStorage:
     """The storage in the database at `url`, in SQLAlchemy's form; missing tables are made.
 
-    Each use has a connection of its own: one that was kept for hours between two trials may be dead.
+    A connection to a server is kept, as each takes longer to make than what is asked on it, and tried before
+    each use: after hours between two trials it may be dead. One to a file is made for each use.
     """
     from optuna.storages import RDBStorage, get_storage
     from sqlalchemy import NullPool
 
-    return get_storage(RDBStorage(url, engine_kwargs={"poolclass": NullPool}))
+    of_file = url.startswith("sqlite")
+    pool = {"poolclass": NullPool} if of_file else {"pool_pre_ping": True, "pool_size": 1}
+    return get_storage(RDBStorage(url, engine_kwargs=pool))
 
 
 @contextmanager

@@ -333,7 +333,8 @@ def told_by_optuna(study):
     from pettingllms.sweep.study.opening import optuna_storage
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.load_study(study_name=study.advice_name, storage=optuna_storage(study)).trials
+    with optuna_storage(study) as storage:
+        return optuna.load_study(study_name=study.advice_name, storage=storage).trials
 
 
 def judged(name, storage, folder, options, result, log):

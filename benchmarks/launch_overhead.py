@@ -32,7 +32,7 @@ from pettingllms.sweep.slots import WHOLE_MACHINE
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.study.cells import StudyCells
 from pettingllms.sweep.study.named import open_or_create
-from pettingllms.sweep.study.opening import with_advisor
+from pettingllms.sweep.study.opening import advised
 from pettingllms.sweep.worker import LEASE_SECONDS, POLL_SECONDS, RENEWALS
 
 MINUTE = 60.0
@@ -157,20 +157,20 @@ def books_seconds(scratch, model, storage):
     checked = check_experiment(file)
     sweep = checked.experiment.config.sweep or SweepConfig()
     study = open_or_create(checked, output=scratch / "outputs", storage=storage)
-    advisor = with_advisor(study, checked.draft, sweep).advisor
-    cells = StudyCells(checked.draft, None)
-    books = Books(study, advisor, cells, sweep, name="bench", lease=LEASE_SECONDS)
     spent = []
-    for number in range(TRIALS):
-        begin = time.perf_counter()
-        row = books.claim().row
-        books.cell(row)
-        for step in range(REPORTS):
-            books.report(row, step, number * step / 1000)
-        for _ in range(round(MINUTE / (LEASE_SECONDS / RENEWALS))):
-            row = books.renew([row])[0][0]
-        books.finish(dataclasses.replace(row, state="complete", objectives=(number / 100,)))
-        spent.append(time.perf_counter() - begin)
+    with advised(study, checked.draft, sweep) as opened:
+        cells = StudyCells(checked.draft, None)
+        books = Books(study, opened.advisor, cells, sweep, name="bench", lease=LEASE_SECONDS)
+        for number in range(TRIALS):
+            begin = time.perf_counter()
+            row = books.claim().row
+            books.cell(row)
+            for step in range(REPORTS):
+                books.report(row, step, number * step / 1000)
+            for _ in range(round(MINUTE / (LEASE_SECONDS / RENEWALS))):
+                row = books.renew([row])[0][0]
+            books.finish(dataclasses.replace(row, state="complete", objectives=(number / 100,)))
+            spent.append(time.perf_counter() - begin)
     return spent
 
 

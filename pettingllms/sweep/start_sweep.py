@@ -27,7 +27,7 @@ from pettingllms.sweep.start import Asked, require_machine, warned
 from pettingllms.sweep.stopping import StopRequest
 from pettingllms.sweep.study.cells import StudyCells
 from pettingllms.sweep.study.named import Study, open_or_create
-from pettingllms.sweep.study.opening import OpenStudy, with_advisor
+from pettingllms.sweep.study.opening import OpenStudy, advised
 from pettingllms.sweep.study.outcome import StudyOutcome
 from pettingllms.sweep.study.view import choose_study_view
 from pettingllms.sweep.worker import LEASE_SECONDS, Ended, Worker, WorkerOptions
@@ -115,9 +115,9 @@ def _work(asked: Asked, options: SweepOptions, launchers: Launchers, *, create: 
         create=create,
     )
     sys.stderr.writelines(f"{note}\n" for note in study.notes)
-    opened = with_advisor(study, draft, experiment.config.sweep or SweepConfig())
     place = _Place(facts, slots, launchers, said)
-    outcome = _run(experiment, draft, opened, options, place)
+    with advised(study, draft, experiment.config.sweep or SweepConfig()) as opened:
+        outcome = _run(experiment, draft, opened, options, place)
     if as_json:
         report.write_json(report.study_json(outcome) | report.sandbox_json(weak), sys.stdout)
     else:

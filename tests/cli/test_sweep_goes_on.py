@@ -85,7 +85,8 @@ def test_a_study_goes_on_is_locked_and_extended(sweep, capsys):
         3: ("complete", False),
     }
     name = f"{study.name}@2"
-    trials = optuna.load_study(study_name=name, storage=optuna_storage(study)).trials
+    with optuna_storage(study) as storage:
+        trials = optuna.load_study(study_name=name, storage=storage).trials
     values = [trial.params["lora_rank"] for trial in trials if trial.state.name == "COMPLETE"]
     assert sorted(values) == [4, 16, 32]
     assert sweep("best", "--as", str(sweep.folder / "new.toml"), ranks="[16, 4, 32]") == 0

@@ -40,7 +40,8 @@ def journal_storage(file: Path, lock: JournalLock) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(file), lock_obj=guarded))
 
 
-def database_storage(url: str) -> BaseStorage:
+@contextmanager
+def database_storage(url: str) -> Iterator[BaseStorage]:
     """The storage in the database at `url`, in SQLAlchemy's form; missing tables are made.
 
     A connection to a server is kept, as each takes longer to make than what is asked on it, and tried before
@@ -51,7 +52,11 @@ def database_storage(url: str) -> BaseStorage:
 
     of_file = url.startswith("sqlite")
     pool = {"poolclass": NullPool} if of_file else {"pool_pre_ping": True, "pool_size": 1}
-    return get_storage(RDBStorage(url, engine_kwargs=pool))
+    storage = RDBStorage(url, engine_kwargs=pool)
+    try:
+        yield get_storage(storage)
+    finally:
+        storage.engine.dispose()
 
 
 @contextmanager

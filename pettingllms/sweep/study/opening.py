@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,8 @@ class OpenStudy:
     advisor: Advisor
 
 
-def with_advisor(study: Study, draft: Draft, sweep: SweepConfig) -> OpenStudy:
+@contextmanager
+def advised(study: Study, draft: Draft, sweep: SweepConfig) -> Iterator[OpenStudy]:
     """The study with Optuna's: made where it is missing, and made anew where the study was extended.
 
     Raises RefusedError where the study was extended by another process meanwhile.
@@ -38,15 +41,17 @@ def with_advisor(study: Study, draft: Draft, sweep: SweepConfig) -> OpenStudy:
     import optuna.storages  # noqa: F401
 
     space = SearchSpace.of(draft, sweep)
-    with study.ledger.transaction() as table:
-        study.require_same(table)
-        storage = optuna_storage(study)
-        advisor = OptunaAdvisor(space, sweep, storage, study.advice_name)
-        # What was opened may be older than what lies there.
-        now = study.at(table.header)
-        if now.needs_advice:
-            now.set_advice(table, advisor.rebuild(table.rows, _trials(storage, now.former_advice_name)))
-    return OpenStudy(study, advisor)
+    with ExitStack() as stack:
+        with study.ledger.transaction() as table:
+            study.require_same(table)
+            storage = stack.enter_context(optuna_storage(study))
+            advisor = OptunaAdvisor(space, sweep, storage, study.advice_name)
+            # What was opened may be older than what lies there.
+            now = study.at(table.header)
+            if now.needs_advice:
+                former = _trials(storage, now.former_advice_name)
+                now.set_advice(table, advisor.rebuild(table.rows, former))
+        yield OpenStudy(study, advisor)
 
 
 def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
@@ -57,8 +62,11 @@ def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
         return []
 
 
-def optuna_storage(study: Study) -> BaseStorage:
+@contextmanager
+def optuna_storage(study: Study) -> Iterator[BaseStorage]:
     """Where Optuna has its part of a study: in the journal of its folder, or in the same database."""
-    if study.database is not None:
-        return database_storage(study.database.url)
-    return journal_storage(study.folder / JOURNAL, FileLock(study.folder / JOURNAL_LOCK))
+    if study.database is None:
+        yield journal_storage(study.folder / JOURNAL, FileLock(study.folder / JOURNAL_LOCK))
+        return
+    with database_storage(study.database.url) as storage:
+        yield storage

@@ -108,7 +108,7 @@ def _row_json(row: Row, *, several: bool) -> dict[str, Any]:
     folder = Path(row.folder or "")
     return {
         "number": row.number,
-        "values": dict(row.values),
+        "values": row.swept,
         "objective": row.objectives[0] if row.objectives else None,
         **({"objectives": row.objectives} if several else {}),
         "status": row.state,
@@ -169,7 +169,7 @@ def _best_lines(outcome: StudyOutcome, best: Row) -> list[str]:
     value = (best.objectives or (math.nan,))[0]
     return [
         f"best: trial {best.number} with {outcome.objectives[0].metric} = {value:.4g}",
-        *(f"  {name} = {shown(value)}" for name, value in best.values.items()),
+        *(f"  {name} = {shown(value)}" for name, value in best.swept.items()),
         f"  {best.folder}",
     ]
 
@@ -187,7 +187,8 @@ def study_table(outcome: StudyOutcome) -> Table:
     table.add_column("seconds", justify="right")
     table.add_column("state")
     for row in rows:
-        cells = [str(row.number), *(shown(row.values.get(dotted(path))) for path in outcome.paths)]
+        names = map(dotted, outcome.paths)
+        cells = [str(row.number), *(shown(row.swept[name]) if name in row.swept else "-" for name in names)]
         cells += map(_figure, row.objectives or (None,) * len(metrics))
         if with_test:
             cells.append(_figure(row.metrics.get(TEST_METRIC)))

@@ -21,7 +21,6 @@ from pettingllms.lint.facts import Facts
 from pettingllms.sweep import report
 from pettingllms.sweep.books import REFUSED, Books
 from pettingllms.sweep.launcher import Launcher, ProcessLauncher
-from pettingllms.sweep.ledger.rows import ENDED
 from pettingllms.sweep.slots import Slot, divide, usable_core_numbers, visible_gpus
 from pettingllms.sweep.start import Asked, require_machine, warned
 from pettingllms.sweep.stopping import StopRequest
@@ -29,6 +28,7 @@ from pettingllms.sweep.study.cells import StudyCells
 from pettingllms.sweep.study.named import Study, open_or_create
 from pettingllms.sweep.study.opening import OpenStudy, advised
 from pettingllms.sweep.study.outcome import StudyOutcome
+from pettingllms.sweep.study.reading import read_study
 from pettingllms.sweep.study.view import choose_study_view
 from pettingllms.sweep.worker import LEASE_SECONDS, Ended, Worker, WorkerOptions
 
@@ -154,9 +154,8 @@ def _run(
     """Work at the study; what it has come to then."""
     sweep = experiment.config.sweep or SweepConfig()
     study = opened.study
-    before = study.ledger.read().rows
-    planned = len(before) if sweep.sampler == "grid" else max(sweep.trials, len(before))
-    ended = sum(row.state in ENDED for row in before.values())
+    before = read_study(study).outcome
+    planned, ended = before.planned, before.ended
     if ended:
         sys.stderr.write(_goes_on(study, ended, planned))
     name = f"{socket.gethostname()}:{os.getpid()}"
@@ -181,18 +180,9 @@ def _run(
             finally:
                 view.close()
             stopped_by, budget = stop.signal, worker.budget
-    found = study.ledger.read()
-    return StudyOutcome(
-        study.name,
-        study.folder,
-        tuple(sweep.objectives),
-        tuple(axis.path for axis in draft.axes),
-        planned,
-        tuple(row for _, row in sorted(found.rows.items())),
-        stopped_by,
-        budget,
-        found.header.get(REFUSED, 0),
-    )
+    found = read_study(study)
+    refused = found.header.get(REFUSED, 0)
+    return replace(found.outcome, stopped_by=stopped_by, budget=budget, refused=refused)
 
 
 def _goes_on(study: Study, ended: int, planned: int) -> str:

@@ -25,7 +25,7 @@ from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.runner import TrialResult
 from pettingllms.sweep.slots import Slot
 from pettingllms.sweep.stopping import StopRequest
-from pettingllms.sweep.study.outcome import measured_objectives
+from pettingllms.sweep.study.outcome import measured_objectives, planned_trials
 from pettingllms.sweep.study.view import StudyView
 from pettingllms.sweep.watch import Watch
 
@@ -181,9 +181,9 @@ class Worker:
         self._held.append(_Held(replace(row, total_steps=total), running, watch, slot, time.monotonic()))
 
     def _title(self, cell: CheckedCell) -> str:
-        begun = {number for number, row in self.rows.items() if row.state != "waiting"} | {cell.number}
-        planned = len(self.rows) if self._sweep.sampler == "grid" else self._sweep.trials
-        return self._view.title(cell, len(begun), planned)
+        rows = [row for row in self.rows.values() if not row.outside]
+        begun = {row.number for row in rows if row.state != "waiting"} | {cell.number}
+        return self._view.title(cell, len(begun), planned_trials(rows, self._sweep))
 
     def _look_at_trials(self) -> None:
         for held in list(self._held):

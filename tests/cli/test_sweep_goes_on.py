@@ -76,7 +76,13 @@ def test_a_study_goes_on_is_locked_and_extended(sweep, capsys):
     assert sweep("run", "--extend", "--json", ranks="[16, 4, 32]") == 0
     told = capsys.readouterr()
     assert "new cells: 2" in told.err
-    assert json.loads(told.out)["best"] == 2
+    result = json.loads(told.out)
+    # Rank 8 is not among them any more.
+    assert (result["best"], result["planned"], [row["number"] for row in result["trials"]]) == (
+        2,
+        3,
+        [1, 2, 3],
+    )
     rows = study.ledger.read().rows
     assert {n: (row.state, row.outside) for n, row in rows.items()} == {
         0: ("complete", True),

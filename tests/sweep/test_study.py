@@ -3,13 +3,14 @@
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
-from pettingllms.config.sweep import ObjectiveConfig
+from pettingllms.config.sweep import ObjectiveConfig, SweepConfig
 from pettingllms.sweep import report
 from pettingllms.sweep.ledger.rows import Row
-from pettingllms.sweep.study.outcome import StudyOutcome, measured_objectives, short_names
+from pettingllms.sweep.study.outcome import StudyOutcome, measured_objectives, planned_trials, short_names
 
 OBJECTIVE = "val/success_rate"
 
@@ -121,6 +122,24 @@ def test_table_and_best(outcome):
         "  lora_rank = 8",
         f"  {study.folder / 'trial_0000'}",
     ]
+
+
+def test_an_axis_that_is_not_swept_in_a_cell_has_no_value_there(outcome):
+    study = outcome(0.5, 0.75)
+    rows = (replace(study.rows[0], active=()), study.rows[1])
+    study = replace(study, rows=rows)
+    out = io.StringIO()
+    report.show_study(study, out)
+    cells = [line.split("│")[1:3] for line in out.getvalue().splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in line] for line in cells] == [["0", "-"], ["1", "16"]]
+    assert [row["values"] for row in report.study_json(study)["trials"]] == [{}, {"lora_rank": 16}]
+
+
+def test_cells_that_are_not_in_the_space_any_more_are_none_of_the_planned():
+    rows = [Row(0, {}, outside=True), Row(1, {}), Row(2, {})]
+    assert planned_trials(rows, SweepConfig()) == 2
+    assert planned_trials(rows, SweepConfig(sampler="tpe", trials=4)) == 4
+    assert planned_trials(rows, SweepConfig(sampler="tpe", trials=1)) == 2
 
 
 def test_the_table_says_what_was_left_out(outcome):

@@ -47,8 +47,8 @@ def test_lines_of_trials_side_by_side_say_whose_they_are(begun, tmp_path):
     second.metrics({"step": 1, METRIC: 0.5})
     first.metrics({"step": 2, METRIC: 0.25})
     assert out.getvalue().splitlines() == [
-        f"trial 0: trial 0 (1 of 2)  lora_rank=8, {tmp_path}/t0",
-        f"trial 1: trial 1 (2 of 2)  lora_rank=16, {tmp_path}/t1",
+        f"trial 0: 1 of 2  lora_rank=8, {tmp_path}/t0",
+        f"trial 1: 2 of 2  lora_rank=16, {tmp_path}/t1",
         "trial 1:   step 1/2 | val success 0.500",
         "trial 0:   step 2/2 | val success 0.250",
     ]

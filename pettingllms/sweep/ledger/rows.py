@@ -48,6 +48,11 @@ class Row:
     outside: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def swept(self) -> dict[str, Any]:
+        """The values of the axes that are swept here."""
+        return {name: value for name, value in self.values.items() if name in self.active}
+
 
 class Table(Protocol):
     """The rows of one study while nobody else can look at them or change them."""

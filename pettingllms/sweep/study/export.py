@@ -32,7 +32,8 @@ LAST = (
 def columns(reading: Reading) -> dict[str, list[Any]]:
     """One column per name, with a value per cell: number, state, swept values, objectives, metrics, the rest.
 
-    A metric has its last value. What a cell does not have is None.
+    A metric has its last value. What a cell does not have is None, and so is the value of an axis
+    that is not swept there.
     """
     rows = [row for _, row in sorted(reading.rows.items())]
     axes = [dotted(path) for path in reading.axes]
@@ -42,7 +43,7 @@ def columns(reading: Reading) -> dict[str, list[Any]]:
         "number": [row.number for row in rows],
         "state": [row.state for row in rows],
     }
-    found |= {name: [row.values.get(name) for row in rows] for name in axes}
+    found |= {name: [row.swept.get(name) for row in rows] for name in axes}
     for place, name in enumerate(goals):
         found[name] = [row.objectives[place] if row.objectives else row.metrics.get(name) for row in rows]
     found |= {name: [row.metrics.get(name) for row in rows] for name in metrics}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pettingllms.config.sweep import ObjectiveConfig
+from pettingllms.config.sweep import ObjectiveConfig, SweepConfig
 from pettingllms.documents.source import KeyPath, dotted
 from pettingllms.sweep.ledger.rows import ENDED, Row
 
@@ -21,7 +21,7 @@ class StudyOutcome:
 
     `paths`: the axes. `planned`: how many trials it has in all. `stopped_by`: the signal that ended the
     command before that, if one did; `budget`: what was used up, if something was. `refused`: proposals of the
-    sampler that the linter refused. `went_on`: rows that had ended before this command began.
+    sampler that the linter refused.
     """
 
     name: str
@@ -33,12 +33,16 @@ class StudyOutcome:
     stopped_by: int | None = None
     budget: str | None = None
     refused: int = 0
-    went_on: int = 0
 
     @property
     def started(self) -> tuple[Row, ...]:
         """The rows that were ever started."""
         return tuple(row for row in self.rows if row.attempt > 0)
+
+    @property
+    def ended(self) -> int:
+        """How many trials have ended."""
+        return sum(row.state in ENDED for row in self.rows)
 
     @property
     def best(self) -> Row | None:
@@ -58,8 +62,7 @@ class StudyOutcome:
     @property
     def exit_code(self) -> int:
         """128 + signal when the study was stopped before its end, else 3 when a trial failed, else 0."""
-        ended = sum(row.state in ENDED for row in self.rows)
-        if self.stopped_by is not None and ended < self.planned:
+        if self.stopped_by is not None and self.ended < self.planned:
             return 128 + self.stopped_by
         return SOME_FAILED if any(row.state == "failed" for row in self.rows) else 0
 
@@ -70,6 +73,12 @@ class StudyOutcome:
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one != other and all(a >= b for a, b in zip(one, other, strict=True))
+
+
+def planned_trials(rows: Iterable[Row], sweep: SweepConfig) -> int:
+    """How many trials a study has in all; cells that its space does not have any more are none of them."""
+    inside = sum(not row.outside for row in rows)
+    return inside if sweep.sampler == "grid" else max(sweep.trials, inside)
 
 
 def measured_objectives(

@@ -16,7 +16,7 @@ from pettingllms.documents.source import DocumentError, KeyPath
 from pettingllms.errors import StudyError, UsageError
 from pettingllms.sweep.ledger.rows import Row
 from pettingllms.sweep.study.named import newest_study, study_base, study_called
-from pettingllms.sweep.study.outcome import StudyOutcome
+from pettingllms.sweep.study.outcome import StudyOutcome, planned_trials
 from pettingllms.sweep.study.shelves import Study, study_in
 
 
@@ -38,9 +38,13 @@ class Reading:
     def outcome(self) -> StudyOutcome:
         """What has come of the cells that the space has now."""
         rows = tuple(row for _, row in sorted(self.rows.items()) if not row.outside)
-        planned = len(rows) if self.sweep.sampler == "grid" else max(self.sweep.trials, len(rows))
         return StudyOutcome(
-            self.study.name, self.study.folder, tuple(self.sweep.objectives), self.axes, planned, rows
+            self.study.name,
+            self.study.folder,
+            tuple(self.sweep.objectives),
+            self.axes,
+            planned_trials(rows, self.sweep),
+            rows,
         )
 
     def row(self, number: int) -> Row:

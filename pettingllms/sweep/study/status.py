@@ -68,7 +68,7 @@ def status_table(reading: Reading, now: float) -> Table:
     table.add_column("", overflow="fold")
     names = [dotted(path) for path in reading.axes]
     for _, row in sorted(reading.rows.items()):
-        values = [shown(row.values[name]) if name in row.active else "-" for name in names]
+        values = [shown(row.swept[name]) if name in row.swept else "-" for name in names]
         objectives = [
             "-" if value is None else f"{value:.4g}" for value in row.objectives or [None] * len(metrics)
         ]

@@ -93,9 +93,11 @@ class StudyLines:
         self._waits = ""
 
     def title(self, cell: CheckedCell, position: int, planned: int) -> str:
-        """`trial 7 (8 of 12)  lora_rank=8`."""
+        """`trial 7 (8 of 12)  lora_rank=8`; without the trial where each of its lines begins with that."""
         values = values_in_words(cell.values)
-        return f"trial {cell.number} ({position} of {planned})" + (f"  {values}" if values else "")
+        place = f"{position} of {planned}"
+        title = f"trial {cell.number} ({place})" if self._jobs == 1 else place
+        return title + (f"  {values}" if values else "")
 
     def trial(self, cell: CheckedCell) -> View:
         """Lines, where the trial logs to the console."""

@@ -34,7 +34,7 @@ def parallel_coordinates(reading: Reading, metric: str) -> str:
     rows = [reading.rows[number] for number in values]
     names = short_names(reading.axes)
     columns = [
-        (names[path], [row.values.get(dotted(path)) for row in rows], _is_log(reading, dotted(path)))
+        (names[path], [row.swept.get(dotted(path)) for row in rows], _is_log(reading, dotted(path)))
         for path in reading.axes
     ]
     columns.append((metric, list(values.values()), False))
@@ -76,20 +76,25 @@ def bars(title: str, shares: Mapping[str, float]) -> str:
 
 
 def _scale(column: Sequence[Any], log: bool) -> tuple[Callable[[Any], float], list[tuple[float, str]]]:
-    """From a value to its height, and the heights that are labelled."""
-    low, high = HEIGHT - TOP / 2 - 12, TOP + 12
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in column):
-        log = log and min(column) > 0
-        ends = [math.log(value) if log else float(value) for value in (min(column), max(column))]
+    """From a value to its height, and the heights that are labelled; None lies at the foot of numbers."""
+    foot = HEIGHT - TOP / 2
+    low, high = foot - 12, TOP + 12
+    there = [value for value in column if value is not None]
+    if there and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there):
+        log = log and min(there) > 0
+        ends = [math.log(value) if log else float(value) for value in (min(there), max(there))]
         span = ends[1] - ends[0]
 
         def height(value: Any) -> float:
+            if value is None:
+                return foot
             number = math.log(value) if log else float(value)
             return (low + high) / 2 if span == 0 else low + (high - low) * (number - ends[0]) / span
 
-        distinct = sorted(set(column))
+        distinct = sorted(set(there))
         ticks = distinct if len(distinct) <= MOST_TICKS else [distinct[0], distinct[-1]]
-        return height, [(height(value), f"{value:.4g}") for value in ticks]
+        absent = [(foot, "-")] if len(there) < len(column) else []
+        return height, [(height(value), f"{value:.4g}") for value in ticks] + absent
     texts = list(dict.fromkeys(map(_value, column)))
     step = (low - high) / max(len(texts) - 1, 1)
     places = {text: low - step * place for place, text in enumerate(texts)}
@@ -127,7 +132,9 @@ def _line(points: Sequence[tuple[float, float]], colour: str, width: float, said
 def _text(x: float, y: float, text: str, anchor: str, *, bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
     printable = "".join(one for one in text if one.isprintable())
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{weight}>{escape(printable)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{weight}'
+    # A white rim, as lines run below.
+    return f'<text {place} paint-order="stroke" stroke="white" stroke-width="3">{escape(printable)}</text>'
 
 
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pettingllms.config.experiment import ExperimentConfig
 from pettingllms.config.shape import written
-from pettingllms.config.sweep import METRICS
+from pettingllms.config.sweep import METRICS, PRUNER_OPTIONS
 from pettingllms.documents.source import Finding
 from pettingllms.lint.diagnostic import Severity
 from pettingllms.lint.rule import Context, loading_rule, rule
@@ -239,3 +239,38 @@ def drawn_at_random() -> None:
     chance. `nsga2` leaves those with `when` to chance, and `qmc` those whose condition does not hold for the
     defaults.
     """
+
+
+@rule(
+    "PLM424",
+    "pruner-without-values",
+    Severity.WARNING,
+    reads=[
+        *("specialization", "sweep.pruner", "sweep.objectives"),
+        *("training.val_freq", "training.total_training_steps"),
+    ],
+)
+def pruner_without_values(context: Context) -> Iterator[Finding]:
+    """The pruner never sees the objective of a trial in its middle, so that it stops none.
+
+    The test is measured before the first step and after the last one only, validations every `val_freq` steps
+    in between; what comes before `warmup_steps` is not judged.
+    """
+    sweep, training = context.config.sweep, context.config.training
+    if context.config.specialization == "prompt" or sweep is None or sweep.pruner is None:
+        return
+    metric, pruner, last = sweep.objectives[0].metric, sweep.pruner, training.total_training_steps - 1
+    if metric.startswith("test/") or metric == "time/test":
+        last, help_text = 0, "write val/ for test/ in the objective: held-out tasks that may decide"
+    elif metric.startswith("val/") or metric == "time/val":
+        last, help_text = last - last % training.val_freq, "write a smaller training.val_freq"
+    else:
+        help_text = "train for more steps"
+    warmup = pruner.warmup_steps if "warmup_steps" in PRUNER_OPTIONS[pruner.kind] else 0
+    if last == 0 or last < warmup:
+        when = f"after step {last}" if last else "between the first step and the last"
+        message = f"the pruner stops no trial: {written(metric)} is not measured {when}"
+        if last:
+            message += f" but at the end, and warmup_steps = {warmup}"
+            help_text += f", or warmup_steps up to {last}"
+        yield Finding(("sweep", "pruner"), message, help_text)

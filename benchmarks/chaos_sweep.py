@@ -31,6 +31,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.one_agent import write_study
 from benchmarks.tally import build_model
 from pettingllms.sweep.launcher import ProcessLauncher
 from pettingllms.sweep.runner import TrialResult
@@ -46,61 +47,10 @@ HANGING = 300.0
 """How much longer the silence of the trial that hangs seems: a study waits five minutes for a word."""
 METRIC = "val/success_rate"
 
-EXPERIMENT = r"""
-format = 1
-specialization = "lora"
-lora_rank = 4
-
-[resource]
-n_gpus_per_node = 0
-
-[env]
-name = "math_env"
-dataset = "builtin:arithmetic"
-max_turns = 1
-options = { digits = 1, validation_size = 2, test_size = 2 }
-
-[base_models.policy_0]
-path = "@MODEL@"
-name = "first"
-
-[agent_policy_configs]
-num_agents = 1
-agent_configs.agent_0 = { name = "reasoning_generator", policy_name = "first", system_prompt = "" }
-
-[multi_agent_interaction]
-turn_order = ["reasoning_generator"]
-
-[training]
-device = "cpu"
-total_training_steps = @STEPS@
-experiment_name = "chaos"
-logger = []
-train_batch_size = 1
-train_sample_num = 2
-val_freq = 1
-save_freq = 1
-max_prompt_length = 96
-max_response_length = 16
-seed = { sweep = "int", low = 0, high = @LAST@, default = 0 }
-
-[models.model_0.ppo_trainer_config.actor_rollout_ref]
-rollout.name = "scripted"
-rollout.engine_kwargs.scripted.replies = ["\\boxed{1}", "\\boxed{2}", "?"]
-actor.optim.lr = 0.001
-
-[sweep]
+SWEEP = """
 pruner = { kind = "median", startup_trials = 4, warmup_steps = 3 }
 stall_minutes = 5.0
 """
-
-
-def experiment(folder, model, cells):
-    """The file of a study of `cells` cells."""
-    text = EXPERIMENT.replace("@MODEL@", str(model)).replace("@STEPS@", str(STEPS))
-    path = folder / "chaos.toml"
-    path.write_text(text.replace("@LAST@", str(cells - 1)))
-    return path
 
 
 class Evidence:
@@ -413,7 +363,8 @@ def main(arguments=None):
             folder.mkdir()
             begin = time.monotonic()
             with storage_of(name) as (storage, log):
-                file = experiment(folder, model, options.cells)
+                file = folder / "chaos.toml"
+                write_study(file, model, steps=STEPS, cells=options.cells, sweep=SWEEP)
                 result = chaos(file, folder, storage, options, chance)
                 well &= judged(name, storage, folder, options, result, log)
             print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pettingllms.agents import AGENTS
 from pettingllms.config.agents import AgentConfig
 from pettingllms.data.presets import PRESETS
+from pettingllms.data.tasks import load_splits
 from pettingllms.envs import ENVS
 from pettingllms.envs.code import CodeOptions
 from pettingllms.envs.code_rows import own
@@ -463,3 +464,18 @@ def test_tests_that_are_left_out_are_told(caplog):
 
 def test_apps_is_read_by_its_own_splits():
     assert PRESETS["apps"].files == {"train": ("train.jsonl",), "test": ("test.jsonl",)}
+
+
+def test_apps_is_found_under_the_names_that_its_files_have(tmp_path, monkeypatch):
+    monkeypatch.setenv("PETTINGLLMS_DATA_DIR", str(tmp_path))
+    folder = tmp_path / "codeparrot/apps"
+    folder.mkdir(parents=True)
+    (folder / "train .jsonl").write_text("")
+    packed = {"input_output": json.dumps({"inputs": ["1\n"], "outputs": ["2\n"]}), "starter_code": ""}
+    for split, count in (("train", 40), ("test", 2)):
+        rows = [packed | {"problem_id": n, "question": f"{split}: add {n}."} for n in range(count)]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    read = ENVS.load("code_env").rows
+    found = load_splits("apps", ["train", "test"], CodeOptions(), 0, own=read, benchmark=False)
+    assert [task.data["question"] for task in found["test"]] == ["test: add 0.", "test: add 1."]
+    assert all(task.data["question"].startswith("train: ") for task in found["train"])

@@ -136,6 +136,15 @@ def test_environment_is_empty(monkeypatch):
     assert run("import os\nprint(dict(os.environ))").stdout == "{}\n"
 
 
+def test_the_interpreter_is_plain_and_traces_nothing(own_pool, monkeypatch):
+    # Development mode and traced memory make a trivial program cost eight times as much.
+    monkeypatch.setenv("PYTHONDEVMODE", "1")
+    monkeypatch.setenv("PYTHONTRACEMALLOC", "5")
+    source = "import sys, tracemalloc\nprint(sys.flags.dev_mode, tracemalloc.is_tracing())"
+    (told,) = own_pool.run([Program(source)], LIMITS)
+    assert told.stdout == "False False\n"
+
+
 @linux
 def test_nothing_of_the_parent_shows_in_proc(monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "abc")

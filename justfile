@@ -25,7 +25,7 @@ check:
 test *ARGS:
     {{env}} pytest --numprocesses 2 --dist loadfile {{ARGS}}
 
-# The slow proofs: real learning, determinism, interruption (about 40 minutes on 2 cores)
+# The slow proofs: real learning, determinism, interruption (about 75 minutes on 2 cores)
 test-slow *ARGS:
     {{env}} pytest -m slow {{ARGS}}
 

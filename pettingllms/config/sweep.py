@@ -192,7 +192,7 @@ class SweepConfig(ConfigModel):
     """How often a trial is tried again that ended for lack of memory, for a taken port, or because its
     process was stopped from outside or its worker has gone; it goes on from its newest checkpoint."""
     stall_minutes: float = Field(60.0, gt=0)
-    """Minutes without any record of a trial after which it is ended and has failed."""
+    """Minutes in which nothing of a trial moves, after which it is ended and has failed."""
     budget: BudgetConfig | None = None
     """What the study may use. Default: as much as its trials need."""
 

@@ -19,11 +19,19 @@ class EventStream:
 
     def __init__(self, path: Path, *, leads: bool = True) -> None:
         self._path, self._leads = path, leads
+        self._newest: tuple[str, dict[str, Any]] | None = None
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append an event with its fields and the time (Unix seconds)."""
+        """Append an event with its fields and the time (Unix seconds).
+
+        A phase in which nothing has moved since the newest event is not told again: whoever reads takes each
+        event for a sign of life.
+        """
         if not self._leads and event != "error":
             return
+        if event == "phase" and self._newest == (event, fields):
+            return
+        self._newest = event, fields
         shown = {key: hidden(value) if isinstance(value, str) else value for key, value in fields.items()}
         line = json.dumps({"time": time.time(), "event": event, **shown}) + "\n"
         with self._path.open("a", encoding="utf-8") as file:

@@ -274,7 +274,7 @@ def test_pictures_are_svg(make, file, tmp_path, capsys):
     assert titles == [f"trial {n}: val/success_rate = {score:.4g}" for n, score in SCORES.items()]
     assert run(["sweep", "export", str(file), "i.svg", "--plot", "importances"]) == 0
     texts = [one.text for one in ET.fromstring((tmp_path / "i.svg").read_text()).iter() if one.text]
-    assert "lora_rank" in texts and LR in texts
+    assert "lora_rank" in texts and "lr" in texts
     assert run(["sweep", "export", str(file), "n.svg", "--metric", "none"]) == 2
     assert "--metric none was not measured" in capsys.readouterr().err
 

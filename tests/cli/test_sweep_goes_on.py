@@ -100,3 +100,20 @@ def test_a_study_goes_on_is_locked_and_extended(sweep, capsys):
     assert sweep("run", "--new-study", ranks="[16]") == 0
     other = newest_study("demo", sweep.folder / "out", sweep.storage)
     assert other.name != study.name and len(other.ledger.read().rows) == 1
+
+
+def test_a_damaged_journal_is_said_and_made_anew_once_it_is_gone(sweep, capsys):
+    if sweep.storage is not None:
+        pytest.skip("a database has no journal")
+    assert sweep("run") == 0
+    journal = sweep.folder / "out" / "demo" / "study.journal"
+    with journal.open("a") as file:
+        file.write("garbage\n")
+    capsys.readouterr()
+    assert sweep("run", "--extend", ranks="[8, 16, 4]") == 2
+    told = capsys.readouterr().err
+    assert f"{journal} is damaged" in told and "delete it" in told and "Traceback" not in told
+    journal.unlink()
+    assert sweep("run", "--extend", ranks="[8, 16, 4]") == 0
+    rows = newest_study("demo", sweep.folder / "out").ledger.read().rows
+    assert [row.state for row in rows.values()] == ["complete"] * 3

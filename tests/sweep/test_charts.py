@@ -1,6 +1,7 @@
 """Pictures of a study: where a trial's line goes."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -65,6 +66,29 @@ def test_a_line_goes_through_the_values_of_its_trial(reading):
     assert found["1"][2][1] < 385
     # More success is higher.
     assert found["0"][3][1] > found["2"][3][1] > found["1"][3][1]
+
+
+def test_equal_trials_look_alike_and_others_by_how_good_they_are(reading):
+    def colours(*scores):
+        root = ElementTree.fromstring(parallel_coordinates(reading(*scores), METRIC))
+        return [
+            line.get("stroke") for line in root.iter(f"{SVG}polyline") if line.find(f"{SVG}title") is not None
+        ]
+
+    assert len(set(colours(0.5, 0.5, 0.5))) == 1
+    first, second, best = colours(0.5, 0.5, 1.0)
+    assert first == second != best
+    # By value, not by place: nearly the best is nearly as bright.
+    dark, near, bright = (int(colour[1:3], 16) for colour in colours(0.0, 0.99, 1.0))
+    assert bright - near < 5 < near - dark
+
+
+def test_long_values_that_begin_alike_are_two(reading):
+    study = reading(0.2, 0.6)
+    long = "a value that is longer than its axis is wide: "
+    rows = {n: replace(row, values=row.values | {"loss": f"{long}{n}"}) for n, row in study.rows.items()}
+    found = lines(parallel_coordinates(replace(study, rows=rows), METRIC))
+    assert found["0"][1] != found["1"][1]
 
 
 def test_there_is_no_picture_of_nothing(reading):

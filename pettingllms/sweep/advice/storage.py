@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from pettingllms.errors import StudyError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -32,12 +35,21 @@ def journal_storage(file: Path, lock: JournalLock) -> BaseStorage:
     """The storage in a journal file, which is made where it is missing.
 
     `lock` keeps other processes from writing. Inside a transaction of the ledger it has nothing to do.
+    Raises StudyError where what is in the file is no journal.
     """
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     guarded = _WholeLines(file, lock)
     with _held(guarded):
-        return JournalStorage(JournalFileBackend(str(file), lock_obj=guarded))
+        try:
+            # Optuna passes over a last line that is none, and stumbles over it when the next is written.
+            for line in file.read_bytes().splitlines() if file.exists() else ():
+                json.loads(line)
+            return JournalStorage(JournalFileBackend(str(file), lock_obj=guarded))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(
+                f"{file} is damaged: {error}", help="delete it: it is made anew from the ledger of the study"
+            ) from error
 
 
 @contextmanager

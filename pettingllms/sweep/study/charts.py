@@ -48,12 +48,13 @@ def parallel_coordinates(reading: Reading, metric: str) -> str:
         parts.append(_text(x, TOP - 26 - 16 * (place % 2), name, "middle", bold=True))
         parts += [_text(x + 6, y + 4, text, "start") for y, text in ticks]
     goals = {objective.metric: objective.direction for objective in reading.sweep.objectives}
-    rank = sorted(range(len(rows)), key=lambda i: values[rows[i].number] * _sign(goals.get(metric)))
+    worth = [values[row.number] * _sign(goals.get(metric)) for row in rows]
+    worst, best = min(worth), max(worth)
     lines = []
-    for i in rank:
+    for i in sorted(range(len(rows)), key=worth.__getitem__):
         # The better ones lie on top.
         points = [(SIDE + GAP * place, column[i]) for place, column in enumerate(heights)]
-        share = rank.index(i) / max(len(rows) - 1, 1)
+        share = 1.0 if best == worst else (worth[i] - worst) / (best - worst)
         said = f"trial {rows[i].number}: {metric} = {values[rows[i].number]:.4g}"
         lines.append(_line(points, _colour(share), 2, said))
     title = _text(SIDE / 2, 20, f"{reading.study.name}: {len(rows)} trials", "start", bold=True)
@@ -98,13 +99,16 @@ def _scale(column: Sequence[Any], log: bool) -> tuple[Callable[[Any], float], li
     texts = list(dict.fromkeys(map(_value, column)))
     step = (low - high) / max(len(texts) - 1, 1)
     places = {text: low - step * place for place, text in enumerate(texts)}
-    return (lambda value: places[_value(value)]), [(y, text) for text, y in places.items()]
+    return (lambda value: places[_value(value)]), [(y, _cut(text)) for text, y in places.items()]
 
 
 def _value(value: Any) -> str:
     if value is None:
         return "-"
-    text = value if isinstance(value, str) else shown(value)
+    return value if isinstance(value, str) else shown(value)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

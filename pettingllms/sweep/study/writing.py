@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from pettingllms.documents.atomic import write_text
+from pettingllms.documents.source import dotted
 from pettingllms.errors import UsageError
 from pettingllms.sweep.study.charts import bars, parallel_coordinates
 from pettingllms.sweep.study.export import as_csv, as_json, as_parquet
 from pettingllms.sweep.study.importances import importances
+from pettingllms.sweep.study.outcome import short_names
 from pettingllms.sweep.study.reading import Reading
 
 SUFFIXES = (".csv", ".json", ".parquet", ".svg")
@@ -60,6 +62,7 @@ def _picture(reading: Reading, plot: str | None, metric: str) -> str:
         raise UsageError(f"--metric {metric} was not measured", help=f"measured: {', '.join(sorted(known))}")
     name = reading.study.name
     if plot == "importances":
-        found = importances(reading, metric)
+        names = {dotted(path): short for path, short in short_names(reading.axes).items()}
+        found = {names[axis]: share for axis, share in importances(reading, metric).items()}
         return bars(f"{name}: share of the differences in {metric} by axis", found)
     return parallel_coordinates(reading, metric)
